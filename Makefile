@@ -1,0 +1,50 @@
+# `make` alone lists the targets.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types bench bench-quick storm clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/.installed: pyproject.toml
+	@echo "installing into .venv (once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed
+	@echo "installing what the tests need (once)"
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(BIN)/.installed  ## watch real jobs run (REPO=path analyses another git repository)
+	@$(BIN)/python examples/demo.py $(if $(REPO),--repo "$(REPO)")
+
+test: $(BIN)/.installed-dev  ## run the tests
+	@$(BIN)/pytest
+
+check: lint types test  ## everything that must hold: style, types, floors, tests
+
+lint: $(BIN)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(BIN)/.installed-dev
+	@$(BIN)/mypy
+
+bench: $(BIN)/.installed-dev  ## time every step beside the bare system calls, up to 100,000 jobs (some ten minutes)
+	@$(BIN)/python tests/benchmarks/bench.py --full
+
+bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
+	@$(BIN)/python tests/benchmarks/bench.py
+
+storm: $(BIN)/.installed-dev  ## minutes of producers, workers and SIGKILL, then an audit of every job
+	@$(BIN)/pytest -m slow tests/storm
+
+clean:  ## remove .venv and caches; the queue stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,75 @@
+"""A job queue that is a folder: JSON files, atomic renames, notebooks.
+
+from jobqueue import Queue, enqueue, handler
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobqueue.errors import Discard, JobCancelled, JobFailed, JobNotFound, JobQueueError, Retry, Snooze
+    from jobqueue.model.retry import constant, exponential
+    from jobqueue.queue.context import JobContext, current_job
+    from jobqueue.queue.default import default_queue, enqueue
+    from jobqueue.queue.handle import JobHandle
+    from jobqueue.queue.handler import handler
+    from jobqueue.queue.queue import Queue
+    from jobqueue.worker.worker import Worker
+
+__version__ = "0.1.0"
+
+HOMES = {
+    "Queue": "jobqueue.queue.queue",
+    "JobHandle": "jobqueue.queue.handle",
+    "JobContext": "jobqueue.queue.context",
+    "current_job": "jobqueue.queue.context",
+    "default_queue": "jobqueue.queue.default",
+    "enqueue": "jobqueue.queue.default",
+    "handler": "jobqueue.queue.handler",
+    "constant": "jobqueue.model.retry",
+    "exponential": "jobqueue.model.retry",
+    "Worker": "jobqueue.worker.worker",
+    "Discard": "jobqueue.errors",
+    "JobCancelled": "jobqueue.errors",
+    "JobFailed": "jobqueue.errors",
+    "JobNotFound": "jobqueue.errors",
+    "JobQueueError": "jobqueue.errors",
+    "Retry": "jobqueue.errors",
+    "Snooze": "jobqueue.errors",
+}
+"""Where each name of the front door lives: it is imported when it is first asked for, so that the door opens at once."""
+
+__all__ = [
+    "Discard",
+    "JobCancelled",
+    "JobContext",
+    "JobFailed",
+    "JobHandle",
+    "JobNotFound",
+    "JobQueueError",
+    "Queue",
+    "Retry",
+    "Snooze",
+    "Worker",
+    "constant",
+    "current_job",
+    "default_queue",
+    "enqueue",
+    "exponential",
+    "handler",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'jobqueue' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,42 @@
+"""The command line: whatever `Queue` can do, from a shell.
+
+Importing this loads click and nothing heavy; each command imports what it needs when it runs.
+Exit codes: 0 done, 1 the request failed (one line `error: ...` on stderr), 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from jobqueue.cli.adding import enqueue
+from jobqueue.cli.changing import cancel, delete, purge, restore, retry
+from jobqueue.cli.checking import check, doctor
+from jobqueue.cli.completing import completion
+from jobqueue.cli.looking import list_jobs, stats, workers
+from jobqueue.cli.making import init
+from jobqueue.cli.program import program
+from jobqueue.cli.running import pause, resume, worker
+from jobqueue.cli.showing import show, why
+
+for command in (
+    *(init, enqueue),
+    *(list_jobs, show, why, stats, workers),
+    *(retry, cancel, delete, purge, restore),
+    *(worker, pause, resume),
+    *(check, doctor, completion),
+):
+    program.add_command(command)
+
+
+def main() -> None:
+    """The command `jobqueue`; ends the process with the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show must not end the list
+    try:
+        program(prog_name="jobqueue")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+__all__ = ["main", "program"]

@@ -1,0 +1,123 @@
+"""The record of a job: what one JSON file holds. Immutable; a change is a new record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from jobqueue.model.names import slug
+from jobqueue.model.retry import DEFAULT_ATTEMPTS, Backoff
+
+PRIORITIES = {"urgent": 0, "high": 5, "normal": 10, "low": 20}
+DEFAULT_PRIORITY = 10
+LOWEST_PRIORITY = 99
+ON_PARENT_FAILURE = ("skip", "run", "fail")
+
+Aware = Annotated[datetime, Meta(tz=True)]
+Text = Annotated[str, Meta(max_length=1000)]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an attempt, or a whole job, failed.
+
+    `reason` is one word for programs: error (the handler raised), crashed, timeout, cancelled, expired,
+    skipped (a parent failed), unknown_type, payload, result.
+    `type` is the exception's class, `message` its text, `traceback` where it was raised.
+    """
+
+    reason: str = "error"
+    type: str | None = None
+    message: str = ""
+    traceback: str | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One finished try of a job: `outcome` is done, failed, crashed, cancelled, snoozed or released."""
+
+    number: int
+    outcome: str
+    worker: str | None = None
+    claimed_at: Aware | None = None
+    finished_at: Aware | None = None
+    error: Failure | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request to call one handler, as its file holds it. Times are aware UTC; `timeout` is in seconds.
+
+    `id` is the name of the file without `.json`. The status is the folder and stands nowhere in here.
+    `attempts` counts finished attempts; while a job is claimed its running attempt is number `attempts + 1`.
+    """
+
+    id: str
+    type: Annotated[str, Meta(min_length=1, max_length=20_000)]
+    name: Text | None = None
+    payload: dict[str, Any] = {}
+
+    priority: Annotated[int, Meta(ge=0, le=LOWEST_PRIORITY)] = DEFAULT_PRIORITY
+    run_after: Aware | None = None
+    expires_at: Aware | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    backoff: Backoff | None = None
+    timeout: Annotated[float, Meta(gt=0)] | None = None
+    after: tuple[str, ...] = ()
+    on_parent_failure: Literal["skip", "run", "fail"] = "skip"
+
+    idempotency_key: Text | None = None
+    key_scope: Text | None = None
+    concurrency_key: Text | None = None
+    pipeline_version: Text | None = None
+    project: Text | None = None
+    batch: Text | None = None
+    redo_of: Any = None
+    run_id: str | int | None = None
+    tags: tuple[str, ...] = ()
+
+    created_at: Aware | None = None
+    updated_at: Aware | None = None
+
+    attempts: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    claimed_at: Aware | None = None
+    finished_at: Aware | None = None
+    locked_by: str | None = None
+    error: Failure | None = None
+    result: Any = None
+    progress: Any = None
+    metrics: dict[str, float] = {}
+    artifacts: dict[str, Any] = {}
+    history: tuple[Attempt, ...] = ()
+    written_by: str | None = None
+    """The claim folder in which this file was last written: what tells a recorded outcome from an old one."""
+    extra: dict[str, Any] = {}
+    """Keys of a dropped file that mean nothing here, kept so that nothing its owner wrote is lost."""
+
+    @property
+    def title(self) -> str:
+        """The name, or else a slug: the first words of the payload (or the type), and when the job was made in epoch ms."""
+        if self.name is not None:
+            return self.name
+        made = 0 if self.created_at is None else int(self.created_at.timestamp() * 1000)
+        return slug(self.payload, self.type, made)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the file carries the outcome of a whole job."""
+        return self.finished_at is not None
+
+    @property
+    def last_error(self) -> Failure | None:
+        """Why the job, or its latest attempt, failed."""
+        if self.error is not None or self.finished:
+            return self.error
+        return next((attempt.error for attempt in reversed(self.history) if attempt.error is not None), None)
+
+    @property
+    def most_attempts(self) -> int:
+        return self.max_attempts or DEFAULT_ATTEMPTS
+
+    @property
+    def cancelled(self) -> bool:
+        return self.error is not None and self.error.reason == "cancelled"

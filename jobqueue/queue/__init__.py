@@ -1,0 +1,1 @@
+"""What a user says: enqueue, retry, cancel, purge; and the settings and handlers that go with it."""

@@ -1,0 +1,76 @@
+"""From what a caller says to the record of a new job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobqueue.model.clock import Clock
+from jobqueue.model.job import DEFAULT_PRIORITY, Job
+from jobqueue.model.names import make_id, request_key
+from jobqueue.model.request import name_in, parse_payload, parse_text, parse_type, read_options
+from jobqueue.queue.handler import handler_of, mark_of, require_importable
+from jobqueue.queue.signature import check_call
+
+CLOCK_WENT_BACK = timedelta(seconds=1)
+
+
+class Making:
+    """`check_parent` raises `JobNotFound` for an id in `after` that no job has."""
+
+    def __init__(self, clock: Clock, check_parent: Callable[[str], object]) -> None:
+        self.clock = clock
+        self.check_parent = check_parent
+        self.last_time = clock.now()
+
+    def job(self, type: str, payload: Any, options: Mapping[str, Any]) -> Job:
+        now = self.next_time()
+        type = parse_type(type)
+        payload = parse_payload({} if payload is None else payload)
+        fields = read_options(options, now) if options else {}
+        if options.get("idempotency_key") is True:
+            fields["idempotency_key"] = request_key(type, payload, fields.get("pipeline_version"))
+        if "name" not in fields and "name" in payload:
+            fields["name"] = name_in(payload)
+        for parent in fields.get("after", ()):
+            self.check_parent(parent)
+        given = options.get("id")
+        id = self.new_id(fields, now) if given is None else parse_text(given, "id")
+        return Job(id=id, type=type, payload=payload, created_at=now, **fields)
+
+    def new_id(self, fields: Mapping[str, Any], now: datetime) -> str:
+        due = fields.get("run_after")
+        delayed = due is not None and due > now
+        priority = fields.get("priority", DEFAULT_PRIORITY)
+        return make_id(priority, due if due is not None and delayed else now, delayed, os.urandom(4).hex())
+
+    def next_time(self) -> datetime:
+        """Now, but never the same twice: the jobs of one process keep their order."""
+        now = self.clock.now()
+        if now <= self.last_time and self.last_time - now < CLOCK_WENT_BACK:
+            now = self.last_time + timedelta(microseconds=1)
+        self.last_time = now
+        return now
+
+
+def call_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, importable: bool
+) -> tuple[str, dict[str, Any]]:
+    """The type and the payload of a call, checked against the function's signature."""
+    handler = handler_of(function)
+    if importable:
+        require_importable(function)
+    return handler.type, check_call(function, args, kwargs)
+
+
+def options_of(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What the handler's mark says of retries goes into the job, so that whoever rescues it knows too."""
+    mark = mark_of(function)
+    if mark is None or mark.retry is None:
+        return options
+    own: dict[str, Any] = {"backoff": mark.retry.backoff}
+    if "max_retries" not in options:
+        own["max_attempts"] = mark.retry.attempts
+    return own | options

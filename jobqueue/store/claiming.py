@@ -1,0 +1,344 @@
+"""Taking jobs: from the order in memory to a file in one's own claim folder, by one rename."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence, Set
+from datetime import datetime, timezone
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from jobqueue.model.clock import Clock
+from jobqueue.model.control import Control
+from jobqueue.model.gate import ParentState, Verdict, judge
+from jobqueue.model.job import Failure, Job
+from jobqueue.model.transition import reopened
+from jobqueue.store import files
+from jobqueue.store.arrivals import Arrivals
+from jobqueue.store.base import Claim
+from jobqueue.store.folder import Folder
+from jobqueue.store.index import Index
+from jobqueue.store.intake import LARGEST, Look, look
+from jobqueue.store.layout import SECOND, SUFFIX, copy_name, is_job_name, is_ours, job_id
+from jobqueue.store.strangers import Strangers, arrival, stamp_of
+from jobqueue.store.watch import Watch
+
+log = logging.getLogger("jobqueue")
+T = TypeVar("T")
+
+BUSY_AFTER = 20
+"""So many claims without a pause in between mean a backlog: the watch is taken down."""
+RESCAN = 1.0
+LISTING_SHARE = 20
+"""A listing is repeated only after 20 times what the last one took: at most 5 % of the time goes into listing."""
+COARSE_CLOCK = 20_000_000
+"""Within so many ns a folder's mtime may stay the same although something was added."""
+POLL = 0.05
+LOOK_UP_EVERY = 0.001
+ENOUGH_TIME = 3600.0
+SKIP_FOR = 30.0
+PARENT = "parent:"
+
+
+class Claiming:
+    """What a store needs to hand out jobs. `end` and `reject` are called for jobs that will never run, and answer with
+    the names that may not be moved; `take_key` for a dropped job with an idempotency key: it answers with the id of
+    the job that holds it already."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        clock: Clock,
+        arrivals: Arrivals,
+        *,
+        settle_time: float,
+        max_file_size: int,
+        control: Callable[[], Control],
+        parent_state: ParentState,
+        end: Callable[[Sequence[tuple[str, Failure]]], list[str]],
+        reject: Callable[[Sequence[tuple[str, str]]], list[str]],
+        cancel_asked: Callable[[str], bool],
+        take_key: Callable[[Job], str | None],
+    ) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.limit = max_file_size
+        self.control = control
+        self.parent_state = parent_state
+        self.end = end
+        self.reject = reject
+        self.cancel_asked = cancel_asked
+        self.take_key = take_key
+        self.index = Index()
+        self.strangers = Strangers(folder, self.index, settle_time, max_file_size)
+        self.arrivals = arrivals
+        self.events: SimpleQueue[str] = SimpleQueue()
+        self.heard: list[str] = []
+        self.watch = Watch(str(folder.path / "pending"), self.events)
+        self.lock = threading.RLock()
+        self.endings: list[tuple[str, Failure]] = []
+        self.skipped_at = 0.0
+        self.seen_control = Control()
+        self.seen_types: Set[str] | None = None
+        self.streak = 0
+        self.look_up_at = 0.0
+        self.listed_mtime = -1
+        self.listed_at = -ENOUGH_TIME
+        self.listing_took = 0.0
+
+    def claim(self, owner: str, limit: int, types: Set[str] | None) -> list[Claim]:
+        with self.lock:
+            if self.arrivals.rang or not self.index.ready or time.monotonic() >= self.look_up_at:
+                self.look_up()
+            if types != self.seen_types:
+                self.seen_types = types
+                self.index.release("type")
+            claims: list[Claim] = []
+            listed = False
+            while len(claims) < limit:
+                if self.index.timed:
+                    self.index.wake(stamp_of(self.clock.now()))
+                name = self.index.pop()
+                if name is not None:
+                    claim = self.try_claim(owner, name, types)
+                    if claim is not None:
+                        claims.append(claim)
+                elif self.index.strange:
+                    self.strangers.meet()
+                elif listed or not self.list_if_changed():
+                    break
+                else:
+                    listed = True
+            self.count_streak(len(claims))
+            self.clear_out()
+            return claims
+
+    def clear_out(self) -> None:
+        """Moves away what will never run: in groups, since each group costs a lock and a sync."""
+        endings, self.endings = self.endings, []
+        rejects, self.strangers.rejects = self.strangers.rejects, []
+        if endings:
+            self.clear(self.end, endings, [id + SUFFIX for id, _ in endings])
+        if rejects:
+            self.clear(self.reject, rejects, [name for name, _ in rejects])
+
+    def clear(self, move: Callable[[Sequence[T]], list[str]], what: Sequence[T], names: Sequence[str]) -> None:
+        """What cannot be moved now (a full disk, an immutable file) is left for later, and costs nobody a claim."""
+        try:
+            for name in move(what):
+                self.index.keep(name, "skip")
+                self.strangers.report_once(name, "cannot be moved (permission denied)")
+        except OSError as error:
+            log.error("cannot move %d files out of pending/ (%s); trying again later", len(names), error)
+            for name in names:
+                self.index.keep(name, "skip")
+
+    def look_up(self) -> None:
+        """Hears what has come, and whether the queue was paused. At most once a millisecond while there is a backlog:
+        it costs a fifth of a claim."""
+        self.arrivals.rang = False
+        self.look_up_at = time.monotonic() + LOOK_UP_EVERY
+        self.take_hints()
+        self.release_paused()
+
+    def take_hints(self) -> None:
+        names, missed = self.arrivals.news()
+        for name in names:
+            self.index.add(name)
+        while not self.events.empty():
+            self.hear(0)
+        for name in filter(is_job_name, self.heard):
+            self.index.look_again(name)
+        self.heard.clear()
+        if missed or (self.index.keys and self.rescan_is_due()):
+            self.list_if_changed()
+        if self.index.strange:
+            self.strangers.meet()
+        self.strangers.judge()
+
+    def rescan_is_due(self) -> bool:
+        return time.monotonic() - self.listed_at >= max(RESCAN, self.listing_took * LISTING_SHARE)
+
+    def list_if_changed(self) -> bool:
+        """Lists pending/ unless its mtime says that nothing was added; True when the index may hold something new."""
+        mtime = os.fstat(self.folder.pending).st_mtime_ns
+        self.release_waiting()
+        if mtime == self.listed_mtime:
+            self.listed_at = time.monotonic()
+            return False
+        if self.index.keys and time.monotonic() - self.listed_at < self.listing_took * LISTING_SHARE:
+            return False
+        self.list()
+        self.listed_mtime = -1 if time.time_ns() - mtime < COARSE_CLOCK else mtime
+        return True
+
+    def release_waiting(self) -> None:
+        """Children whose parent has finished, and (now and then) files that could not be opened, get another look."""
+        for reason in [reason for reason in self.index.held if reason.startswith(PARENT)]:
+            if self.parent_state(reason.removeprefix(PARENT)) != "waiting":
+                self.index.release(reason)
+        if time.monotonic() - self.skipped_at > SKIP_FOR:
+            self.skipped_at = time.monotonic()
+            self.index.release("skip")
+
+    def list(self) -> None:
+        started = time.monotonic()
+        self.index.replace_all(name for name in os.listdir(self.folder.pending) if is_job_name(name))
+        self.listed_at = time.monotonic()
+        self.listing_took = self.listed_at - started
+
+    def try_claim(self, owner: str, name: str, types: Set[str] | None) -> Claim | None:
+        """Opens the job, asks the gate, and takes it by one rename; None where it does not run now."""
+        pending = self.folder.pending
+        ours = is_ours(name)
+        seen = look(pending, name, LARGEST if ours else self.limit, check_writer=not ours)
+        job = seen.job
+        if job is None:
+            self.strangers.put_aside(name, seen)
+            return None
+        now = self.clock.now()
+        if job.created_at is None:
+            job = replace(job, created_at=arrival(seen))
+        if job.finished:  # moved here by hand: a request to run it again
+            job = reopened(job, now)
+        verdict = judge(job, now, control=self.seen_control, types=types, parent_state=self.parent_state)
+        if verdict.action != "run":
+            self.not_now(name, job, verdict)
+            return None
+        if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
+            message = f"the key {job.idempotency_key!r} is held by {holder}"
+            self.index.forget(name)
+            self.endings.append((job.id, Failure(reason="duplicate", message=message)))
+            return None
+        claim_folder = owner + SECOND if job.written_by == owner else owner
+        target = self.folder.claim_folder(claim_folder)
+        new_name = name if ours else self.free_name(name)
+        try:
+            new_name = self.take(name, target, new_name)
+        except FileNotFoundError:
+            self.index.forget(name)
+            return None
+        except PermissionError:
+            self.strangers.put_aside(name, Look(skip="cannot be moved (permission denied)"))
+            return None
+        self.index.forget(name)
+        if new_name != name:
+            job = replace(job, id=new_name[:-5])
+        return self.check_claim(target, new_name, seen, Claim(job, owner, now, (claim_folder, new_name)))
+
+    def take(self, name: str, target: int, new_name: str) -> str:
+        """The rename that is the claim; a name that runs here already gets a number behind it."""
+        while True:
+            try:
+                files.move(self.folder.pending, name, target, new_name)
+                return new_name
+            except FileExistsError:
+                new_name = copy_name(new_name)
+
+    def check_claim(self, target: int, name: str, seen: Look, claim: Claim) -> Claim | None:
+        """What was moved must be what was read: an editor may have put another file in its place in between."""
+        try:
+            taken = os.stat(name, dir_fd=target, follow_symlinks=False)
+        except FileNotFoundError:  # taken away by hand at once
+            return None
+        if (taken.st_ino, taken.st_mtime_ns, taken.st_size) != seen.mark:
+            self.index.add(self.put_back(target, name))
+            return None
+        if self.cancel_asked(name):  # not into the index again: this very pass would take it again, and again
+            back = self.put_back(target, name)
+            self.endings.append((job_id(back), Failure(reason="cancelled", message="cancelled")))
+            return None
+        return claim
+
+    def put_back(self, target: int, name: str) -> str:
+        """Out of the claim folder, back to pending/; the name that it got there."""
+        new_name = name
+        while True:
+            try:
+                files.move(target, name, self.folder.pending, new_name)
+                return new_name
+            except FileExistsError:
+                new_name = copy_name(new_name)
+
+    def free_name(self, name: str) -> str:
+        """A dropped file keeps its name unless another job, running or finished, has it already."""
+        while self.folder.taken(name):
+            name = copy_name(name)
+        return name
+
+    def not_now(self, name: str, job: Job, verdict: Verdict) -> None:
+        if verdict.action == "end" and verdict.error is not None:
+            self.index.forget(name)
+            self.endings.append((job.id, verdict.error))
+        elif verdict.until is not None:
+            self.index.delay(name, stamp_of(verdict.until))
+        else:
+            self.index.hold(name, verdict.hold)
+
+    def release_paused(self) -> None:
+        control = self.control()
+        if control != self.seen_control:
+            self.seen_control = control
+            self.index.release("pause")
+
+    def count_streak(self, claimed: int) -> None:
+        self.streak = self.streak + claimed if claimed else 0
+        if self.streak > BUSY_AFTER and self.watch.watching:
+            self.watch.pause()
+
+    def due_in(self) -> float | None:
+        """Seconds until something that is known here is to be looked at again."""
+        waits = [self.strangers.settling.next_look()]
+        stamp = self.index.next_time()
+        if stamp is not None:
+            due = datetime.strptime(stamp, "%Y%m%dT%H%M%S%f").replace(tzinfo=timezone.utc)
+            waits.append(max(0.0, (due - self.clock.now()).total_seconds()))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def wait(self, timeout: float) -> bool:
+        """Sleeps until an event, the next due time or the timeout. Watch first, then look: nothing falls in between."""
+        self.streak = 0
+        prompt = self.watch.watching
+        watching = self.watch.start()
+        with self.lock:
+            if not prompt and (self.list_if_changed() or self.index.ready or self.index.strange):
+                return True
+            due = self.due_in()
+        deadline = time.monotonic() + (timeout if due is None else min(timeout, due))
+        while True:
+            left = deadline - time.monotonic()
+            if self.hear(left if watching else min(left, POLL)) is not None:
+                return True
+            with self.lock:
+                if self.list_if_changed():
+                    return True
+            if left <= (0 if watching else POLL):
+                return due is not None
+
+    def sleep(self, timeout: float) -> None:
+        """Sleeps until `wake`; names that arrive meanwhile are kept for the next claim."""
+        deadline = time.monotonic() + timeout
+        while self.hear(deadline - time.monotonic()):
+            pass
+
+    def hear(self, timeout: float) -> str | None:
+        """The next name, or the empty text of a `wake`; None when the time is over."""
+        try:
+            name = self.events.get(timeout=max(0.0, timeout))
+        except Empty:
+            return None
+        if name:
+            self.heard.append(name)
+        return name
+
+    def wake(self) -> None:
+        self.look_up_at = 0.0
+        self.events.put("")
+
+    def close(self) -> None:
+        self.watch.stop()

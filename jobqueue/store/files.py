@@ -1,0 +1,204 @@
+"""The only module that creates, renames, syncs or removes files in a queue folder.
+
+Everything works on directory descriptors and plain names, so that nothing is followed and no parent can be swapped.
+`move` never overwrites: on Linux it is renameat2(RENAME_NOREPLACE), the compare-and-swap on which the protocol rests.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from jobqueue.errors import Unsupported
+
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+LOOK = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
+NO_ATIME = getattr(os, "O_NOATIME", 0)
+
+probe: Callable[[str], None] | None = None
+"""Called with the name of each step that changes the disk, before it; tests stop, fail or record there."""
+
+libc = ctypes.CDLL(None, use_errno=True)
+if sys.platform != "linux" or not hasattr(libc, "renameat2"):
+    raise Unsupported("jobqueue needs Linux with glibc 2.28 or later (renameat2); other systems are not supported yet")
+renameat2 = libc.renameat2
+renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+syncfs = libc.syncfs
+syncfs.argtypes = [ctypes.c_int]
+
+
+def step(name: str) -> None:
+    if probe is not None:
+        probe(name)
+
+
+def open_folder(path: str, parent: int | None = None) -> int:
+    """A descriptor of a folder; a symlink in its place is refused by the kernel."""
+    return os.open(path, FOLDER, dir_fd=parent)
+
+
+def make_folder(name: str, parent: int) -> None:
+    """Makes a private folder unless it is there."""
+    step("mkdir")
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+
+
+def write_new(folder: int, name: str, data: bytes, *, sync: bool = False) -> None:
+    """A new private file with all of its bytes, or no file at all."""
+    step("create")
+    file = os.open(name, NEW, 0o600, dir_fd=folder)
+    try:
+        write_all(file, data)
+        if sync:
+            sync_file(file)
+    except BaseException:
+        os.close(file)
+        with suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        raise
+    os.close(file)
+
+
+def write_all(file: int, data: bytes) -> None:
+    step("write")
+    written = os.write(file, data)
+    while written < len(data):
+        written += os.write(file, data[written:])
+
+
+def overwrite(folder: int, name: str, data: bytes, *, sync: bool) -> None:
+    """New contents in the blocks that a file has already: for a reserve, on a disk that has no others to give."""
+    step("overwrite")
+    file = os.open(name, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), dir_fd=folder)
+    try:
+        write_all(file, data)
+        os.ftruncate(file, len(data))
+        if sync:
+            sync_file(file)
+    finally:
+        os.close(file)
+
+
+def open_witness(folder: int, name: str) -> int | None:
+    """A file that was just put in place, to be synced once more; None where somebody has moved it on already."""
+    try:
+        return os.open(name, LOOK, dir_fd=folder)
+    except OSError:
+        return None
+
+
+def sync_file(file: int) -> None:
+    step("fsync")
+    os.fsync(file)
+
+
+def sync_folder(folder: int) -> None:
+    step("fsync folder")
+    os.fsync(folder)
+
+
+def sync_file_system(folder: int) -> None:
+    """Everything written so far on the file system of this folder: one call for a whole group of files."""
+    step("syncfs")
+    if syncfs(folder) != 0:
+        raise os_error("syncfs")
+
+
+def move(source: int, name: str, target: int, new_name: str) -> None:
+    """One atomic rename that never overwrites: FileNotFoundError = somebody else won, FileExistsError = name taken."""
+    step("move")
+    if renameat2(source, os.fsencode(name), target, os.fsencode(new_name), RENAME_NOREPLACE) != 0:
+        raise os_error(name)
+
+
+def swap(source: int, name: str, target: int, other: str) -> None:
+    """Two files change places in one step; FileNotFoundError when either is gone."""
+    step("swap")
+    if renameat2(source, os.fsencode(name), target, os.fsencode(other), RENAME_EXCHANGE) != 0:
+        raise os_error(name)
+
+
+def replace(folder: int, name: str, target: int, new_name: str) -> None:
+    """A rename that overwrites: for support files with one writer, never for jobs."""
+    step("replace")
+    os.replace(name, new_name, src_dir_fd=folder, dst_dir_fd=target)
+
+
+def link(folder: int, name: str, new_name: str) -> None:
+    """A second name for a file; only the self-test makes one."""
+    step("link")
+    os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+
+
+def set_mode(file: int, mode: int) -> None:
+    """The permissions of an open file or folder."""
+    step("chmod")
+    os.fchmod(file, mode)
+
+
+def remove(folder: int, name: str) -> None:
+    """Removes a file; one that is gone already is fine."""
+    step("unlink")
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def remove_path(path: Path) -> None:
+    step("unlink")
+    path.unlink(missing_ok=True)
+
+
+def remove_folder(parent: int, name: str) -> bool:
+    """Removes an empty folder; False when something lies in it."""
+    step("rmdir")
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def open_to_look(folder: int, name: str) -> int:
+    """A descriptor for reading that leaves the access time alone: setting it would cost a write for each job read."""
+    try:
+        return os.open(name, LOOK | NO_ATIME, dir_fd=folder)
+    except PermissionError:  # only a file's owner may ask for that
+        return os.open(name, LOOK, dir_fd=folder)
+
+
+def read_small(folder: int, name: str, limit: int = 1 << 20) -> bytes:
+    """The bytes of a regular support file."""
+    file = os.open(name, LOOK, dir_fd=folder)
+    try:
+        return os.read(file, limit)
+    finally:
+        os.close(file)
+
+
+def exists(folder: int, name: str) -> bool:
+    """Whether anything has this name: a file, a folder or a dangling link."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def os_error(name: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), name)

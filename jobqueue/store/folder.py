@@ -1,0 +1,207 @@
+"""The queue folder itself: made, checked and held open; and where in it a job is right now."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from jobqueue.errors import QueueFolderError
+from jobqueue.model.status import Status
+from jobqueue.store import files
+from jobqueue.store.layout import HIDDEN, STATUS_FOLDERS, SUPPORT_FOLDERS, file_name, is_job_name, is_owner_folder
+
+ROUNDS = 4
+"""How often a job that was not found is looked for again: it may have moved from a folder not yet looked at to one
+that had been. Each round is a few system calls."""
+
+
+class Place(NamedTuple):
+    """Where a job's file is: the status, the descriptor of its folder, its name, and (claimed) the claim folder."""
+
+    status: Status
+    folder: int
+    name: str
+    claim_folder: str = ""
+
+
+class Folder:
+    """Descriptors of all the folders of a queue, opened once. Raises `QueueFolderError` saying what to do."""
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self.path = Path(path).absolute()
+        self.claim_folders: dict[str, int] = {}
+        self.lock = threading.Lock()
+        try:
+            if create:
+                self.make()
+            self.root = files.open_folder(str(self.path))
+            self.check_root()
+            self.fds = {name: self.open(name, self.root, create) for name in (*STATUS_FOLDERS, HIDDEN)}
+            hidden = self.fds[HIDDEN]
+            self.fds |= {name: self.open(name, hidden, create) for name in SUPPORT_FOLDERS}
+        except QueueFolderError:
+            raise
+        except FileNotFoundError as error:
+            missing = self.path / (error.filename or "")
+            raise QueueFolderError(f"{missing}: no such folder; make the queue with: jobqueue init {self.path}") from None
+        except PermissionError as error:
+            raise QueueFolderError(
+                f"{self.path}: {error.strerror} ({error.filename}); it must belong to you: chown or chmod it"
+            ) from None
+        except OSError as error:
+            raise QueueFolderError(f"{self.path}: cannot be used as a queue folder: {error.strerror or error}") from None
+        for name in (*STATUS_FOLDERS, HIDDEN):
+            self.check_private(self.fds[name], self.path / name)
+        self.check_one_file_system()
+        if create:
+            self.check_writable()
+        self.hidden = self.fds[HIDDEN]
+        self.by_status = {status: self.fds[status.value] for status in Status}
+        self.pending, self.claimed = self.fds["pending"], self.fds["claimed"]
+
+    def make(self) -> None:
+        if self.path.is_symlink():
+            raise QueueFolderError(f"{self.path}: is a symlink; name the folder it points to ({self.path.resolve()})")
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def open(self, name: str, parent: int, create: bool) -> int:
+        if create:
+            files.make_folder(name, parent)
+        try:
+            return files.open_folder(name, parent)
+        except NotADirectoryError:
+            raise QueueFolderError(f"{self.path / name}: is not a folder (a symlink is not followed); move it away") from None
+
+    def check_root(self) -> None:
+        self.check_private(self.root, self.path)
+        seen = os.fstat(self.root)
+        if seen.st_uid != os.geteuid() and os.geteuid() != 0:
+            raise QueueFolderError(f"{self.path}: belongs to user {seen.st_uid}, not to you; use a folder of your own")
+
+    def check_private(self, fd: int, path: Path) -> None:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise QueueFolderError(
+                f"{path}: others may write here (mode {mode:04o}), so they could run jobs as you; do: chmod go-w {path}"
+            )
+
+    def check_one_file_system(self) -> None:
+        device = os.fstat(self.root).st_dev
+        for name, fd in self.fds.items():
+            if os.fstat(fd).st_dev != device:
+                raise QueueFolderError(
+                    f"{self.path}: {name}/ lies on another file system than the rest, so a job cannot be moved there in "
+                    f"one step; keep the whole queue on one file system"
+                )
+
+    def check_writable(self) -> None:
+        for name in self.fds:
+            path = self.path / (f"{HIDDEN}/{name}" if name in SUPPORT_FOLDERS else name)
+            if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                raise QueueFolderError(f"{path}: is read-only for you; give yourself write permission, or mount it writable")
+
+    def in_place(self) -> bool:
+        """Whether the path still leads to the folder that is held open, and the names in it to those in there."""
+        try:
+            return os.path.samestat(os.fstat(self.root), os.stat(self.path, follow_symlinks=False)) and all(
+                os.path.samestat(os.fstat(self.fds[name]), os.stat(name, dir_fd=self.root, follow_symlinks=False))
+                for name in (*STATUS_FOLDERS, HIDDEN)
+            )
+        except OSError:
+            return False
+
+    def claim_folder(self, name: str) -> int:
+        """The descriptor of one folder in claimed/; `FileNotFoundError` where it is gone."""
+        fd = self.claim_folders.get(name)
+        if fd is None:
+            fd = files.open_folder(name, self.claimed)
+            with self.lock:
+                if name in self.claim_folders:
+                    os.close(fd)
+                    return self.claim_folders[name]
+                self.claim_folders[name] = fd
+        return fd
+
+    def make_claim_folder(self, name: str) -> int:
+        files.make_folder(name, self.claimed)
+        return self.claim_folder(name)
+
+    def drop_claim_folder(self, name: str) -> bool:
+        """Removes an empty claim folder; False when something lies in it."""
+        with self.lock:
+            fd = self.claim_folders.pop(name, None)
+        if fd is not None:
+            os.close(fd)
+        return files.remove_folder(self.claimed, name)
+
+    def claim_folder_names(self) -> list[str]:
+        """The folders in claimed/; what else somebody put there by hand belongs to nobody, and must stop nobody."""
+        with os.scandir(self.claimed) as entries:
+            return [entry.name for entry in entries if is_owner_folder(entry.name) and entry.is_dir(follow_symlinks=False)]
+
+    def find(self, id: str) -> Place | None:
+        """Where the job is at this moment, or None."""
+        name = file_name(id)
+        if name is None:
+            return None
+        for _ in range(ROUNDS):
+            if (place := self.find_once(name)) is not None:
+                return place
+        return None
+
+    def find_once(self, name: str) -> Place | None:
+        # In the direction in which jobs move, so that one that moves on meanwhile is met later.
+        if files.exists(self.pending, name):
+            return Place(Status.PENDING, self.pending, name)
+        return self.find_beyond_pending(name)
+
+    def find_beyond_pending(self, name: str) -> Place | None:
+        for claim_folder in self.claim_folder_names():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                fd = self.open_briefly(claim_folder)
+                if files.exists(fd, name):
+                    return Place(Status.CLAIMED, fd, name, claim_folder)
+        for status in (Status.DONE, Status.FAILED):
+            if files.exists(self.by_status[status], name):
+                return Place(status, self.by_status[status], name)
+        return None
+
+    def taken(self, name: str) -> bool:
+        """Whether a claimed or finished job has this name."""
+        return self.find_beyond_pending(name) is not None
+
+    def open_briefly(self, name: str) -> int:
+        """A cached descriptor; one whose folder was removed meanwhile is let go."""
+        fd = self.claim_folder(name)
+        if os.fstat(fd).st_nlink == 0:
+            with self.lock:
+                if self.claim_folders.get(name) == fd:
+                    del self.claim_folders[name]
+                    os.close(fd)
+            raise FileNotFoundError(name)
+        return fd
+
+    def path_of(self, place: Place) -> Path:
+        """The path of a file, for people: nothing in here opens a job by its path."""
+        return self.path / place.status.value / place.claim_folder / place.name
+
+    def names(self, status: Status) -> list[str]:
+        """The job files of a status, unordered; of a claimed one as `<claim folder>/<name>`."""
+        if status is not Status.CLAIMED:
+            return [name for name in os.listdir(self.by_status[status]) if is_job_name(name)]
+        found = []
+        for claim_folder in self.claim_folder_names():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                names = os.listdir(self.open_briefly(claim_folder))
+                found += [f"{claim_folder}/{name}" for name in names if is_job_name(name)]
+        return found
+
+    def close(self) -> None:
+        for fd in (*self.claim_folders.values(), *self.fds.values(), self.root):
+            with suppress(OSError):
+                os.close(fd)
+        self.claim_folders.clear()

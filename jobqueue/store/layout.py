@@ -1,0 +1,123 @@
+"""What stands where in a queue folder, and what its names mean. The only module that knows them.
+
+    queue_dir/
+      pending/  <id>.json              people may cp, mv and edit here
+      claimed/  <owner>[~2]/<id>.json  a worker's two folders, or one of an operation in progress
+      done/     <id>.json
+      failed/   <id>.json  <id>.reason the reason of a rejected drop, beside its untouched bytes
+      .jobqueue/
+        tmp/ locks/ workers/ keys/ cancel/ trash/ journal/ logs/   arrivals  control.json
+
+A worker has two claim folders under one lock. It never claims a file into the folder that wrote it last, so that inside
+`claimed/<folder>/` a file says `written_by: <folder>` only when this very claim recorded an outcome in it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from jobqueue.model.job import DEFAULT_PRIORITY
+from jobqueue.model.names import ID
+from jobqueue.model.status import Status
+
+STATUS_FOLDERS = tuple(status.value for status in Status)
+HIDDEN = ".jobqueue"
+SUPPORT_FOLDERS = ("tmp", "locks", "workers", "keys", "cancel", "trash", "journal", "logs")
+ARRIVALS = "arrivals"
+CONTROL = "control.json"
+MAINTENANCE = "maintenance"
+RULING = "control"
+SHARED_LOCKS = (MAINTENANCE, RULING)
+
+SUFFIX = ".json"
+REASON = ".reason"
+RESERVE = ".reserve"
+OPERATION = "op-"
+SECOND = "~2"
+LONGEST_NAME = 255
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+COPY = re.compile(r"~(\d+)$")
+
+
+def is_job_name(name: str) -> bool:
+    """Whether a file with this name can be a job; editors' and copiers' temporary names are left alone for ever."""
+    return name.endswith(SUFFIX) and name[0] not in ".#" and len(name) > len(SUFFIX)
+
+
+def file_name(id: str) -> str | None:
+    """The name of the file of an id, or None where no file can have that name."""
+    name = id + SUFFIX
+    if "/" in name or "\0" in name or not is_job_name(name):
+        return None
+    try:
+        return name if len(os_bytes(name)) <= LONGEST_NAME else None
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return None
+
+
+def job_id(name: str) -> str:
+    return name[: -len(SUFFIX)]
+
+
+def is_ours(name: str) -> bool:
+    """Whether the name was made by this package, so that it says its place in the order by itself."""
+    return ID.fullmatch(job_id(name)) is not None
+
+
+def is_delayed_name(name: str) -> bool:
+    return name[24:25] == "d"
+
+
+def name_time(name: str) -> str:
+    """The time in one of our names, comparable with `stamp`."""
+    return name[3:24]
+
+
+def order_key(priority: int, stamp: str, name: str) -> str:
+    """The key of a name that does not say its place by itself; comparable with our own names."""
+    return f"{priority:02}-{stamp}-{name}"
+
+
+def copy_name(name: str) -> str:
+    """The next name to try when this one is taken: `x.json`, `x~1.json`, `x~2.json` (cut to fit where it is long)."""
+    stem = job_id(name)
+    match = COPY.search(stem)
+    number = int(match[1]) + 1 if match else 1
+    base = stem[: match.start()] if match else stem
+    return fit(base, f"~{number}{SUFFIX}")
+
+
+def reason_name(name: str) -> str:
+    return fit(job_id(name), REASON)
+
+
+def fit(stem: str, ending: str) -> str:
+    room = LONGEST_NAME - len(ending)
+    while len(os_bytes(stem)) > room:
+        stem = stem[:-1]
+    return stem + ending
+
+
+def os_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def shown(name: str) -> str:
+    """A name in one printable line, for logs."""
+    return name.encode("utf-8", "backslashreplace").decode().translate(ESCAPES)
+
+
+def is_owner_folder(name: str) -> bool:
+    return name[0] != "." and owner_of(name) != ""
+
+
+def owner_of(folder: str) -> str:
+    return folder.removesuffix(SECOND)
+
+
+def folders_of(owner: str) -> tuple[str, ...]:
+    return (owner,) if owner.startswith(OPERATION) else (owner, owner + SECOND)
+
+
+def default_key(name: str, stamp: str) -> str:
+    return order_key(DEFAULT_PRIORITY, stamp, name)

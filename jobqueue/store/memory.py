@@ -1,0 +1,342 @@
+"""A queue without a folder, for the tests of those who use this package: the whole contract, gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence, Set
+from datetime import datetime
+from itertools import count
+
+import msgspec
+from msgspec.structs import replace
+
+from jobqueue.errors import JobNotFound, JobQueueError
+from jobqueue.model import gate, transition
+from jobqueue.model.clock import Clock, SystemClock
+from jobqueue.model.control import Control
+from jobqueue.model.filter import LONG_AGO, Filter, when
+from jobqueue.model.gate import Verdict
+from jobqueue.model.job import Attempt, Job
+from jobqueue.model.names import ID
+from jobqueue.model.status import FINISHED, Status
+from jobqueue.model.times import parse_duration
+from jobqueue.model.transition import NO_POLICY, Run, Transition
+from jobqueue.store.base import Change, Claim, Digest, Located, Page, Put, WorkerInfo, digest
+
+
+class MemoryStore:
+    """Jobs in a dict under one lock. What goes in and what is claimed are copies, as if a disk lay between."""
+
+    url = ":memory:"
+    features = frozenset({"types", "filter", "order", "trash"})
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._changed = threading.Condition()
+        self._jobs: dict[str, Located] = {}
+        self._trash: dict[str, Located] = {}
+        self._claims: dict[int, Claim] = {}
+        self._ids_of_key: defaultdict[str, list[str]] = defaultdict(list)
+        self._journal: list[tuple[str, str, Attempt]] = []
+        self._workers: dict[str, WorkerInfo] = {}
+        self._control = Control()
+        self._tokens = count()
+        self._rings = 0
+        self._heard = threading.local()
+
+    def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
+        with self._changed:
+            return [self._put(job, force) for job in jobs]
+
+    def _put(self, job: Job, force: bool) -> Put:
+        known = self._jobs.get(job.id) or (None if force else self._holder(job.idempotency_key))
+        if known is not None:
+            return Put(known, "exists")
+        if job.idempotency_key is not None:
+            self._ids_of_key[job.idempotency_key].append(job.id)
+        return Put(self._place(Transition(job, Status.PENDING)), "created")
+
+    def _holder(self, key: str | None) -> Located | None:
+        """The job that holds this key, the newest where `force` made several."""
+        for id in reversed(self._ids_of_key.get(key or "", ())):
+            located = self._jobs.get(id) or self._trash.get(id)
+            if located is not None and self._holds_key(located):
+                return located
+        return None
+
+    def _holds_key(self, located: Located) -> bool:
+        job, exists = located.job, located.job.id in self._jobs
+        if exists and located.status not in FINISHED:
+            return True
+        if job.key_scope in (None, "exists", "active"):
+            return exists and job.key_scope != "active"
+        return (job.created_at or LONG_AGO) + parse_duration(job.key_scope) > self._clock.now()
+
+    def _place(self, decided: Transition) -> Located:
+        """The one place where a job is given a status."""
+        job = copied(decided.job)
+        if decided.attempt is not None:
+            self._journal.append((job.id, job.type, decided.attempt))
+        located = self._jobs[job.id] = Located(job, decided.to)
+        self._ring()
+        return located
+
+    def join(self, info: WorkerInfo) -> str:
+        with self._changed:
+            owner = info.owner or "worker"
+            if owner in self._workers:
+                owner += f"~{len(self._workers)}"
+            self._workers[owner] = replace(info, owner=owner, alive=True)
+            return owner
+
+    def leave(self, owner: str) -> None:
+        with self._changed:
+            if (info := self._workers.get(owner)) is not None:
+                self._workers[owner] = replace(info, alive=False)
+
+    def hand_back(self, owner: str) -> None:
+        with self._changed:
+            if (info := self._workers.get(owner)) is not None:
+                self._workers[owner] = replace(info, handed_back=True)
+
+    def life_line(self, owner: str) -> int | None:
+        return None
+
+    def workers(self) -> list[WorkerInfo]:
+        with self._changed:
+            return [info for info in self._workers.values() if info.alive]
+
+    def claim(self, owner: str, *, limit: int = 1, types: Set[str] | None = None) -> list[Claim]:
+        with self._changed:
+            if owner not in self._workers or not self._workers[owner].alive:
+                raise JobQueueError(f"{owner!r} is no live worker of this queue; call join() first")
+            now, claims = self._clock.now(), list[Claim]()
+            for located in self._pending():
+                if len(claims) >= limit:
+                    break
+                verdict = self._judge(located.job, now, types)
+                if verdict.error is not None:
+                    self._place(transition.end(located.job, verdict.error, now))
+                elif verdict.action == "run":
+                    claims.append(self._hold(located.job, owner, now))
+            return claims
+
+    def _hold(self, job: Job, owner: str, now: datetime) -> Claim:
+        token = next(self._tokens)
+        self._claims[token] = Claim(copied(job), owner, now, token)
+        seen = replace(job, claimed_at=now, locked_by=owner, attempts=job.attempts + 1)
+        self._jobs[job.id] = Located(seen, Status.CLAIMED, owner)
+        return self._claims[token]
+
+    def _pending(self) -> list[Located]:
+        return sorted((located for located in self._jobs.values() if located.status is Status.PENDING), key=urgency)
+
+    def _judge(self, job: Job, now: datetime, types: Set[str] | None = None) -> Verdict:
+        return gate.judge(job, now, control=self._control, types=types, parent_state=self._parent_state)
+
+    def _parent_state(self, id: str) -> str:
+        located = self._jobs.get(id) or self._trash.get(id)
+        if located is not None and located.status in FINISHED:
+            return located.status.value
+        return "waiting" if id in self._jobs else "gone"
+
+    def due_in(self) -> float | None:
+        with self._changed:
+            now = self._clock.now()
+            due = [verdict.until for located in self._pending() if (verdict := self._judge(located.job, now)).until is not None]
+            return (min(due) - now).total_seconds() if due else None
+
+    def cancel_mark(self, claim: Claim) -> str:
+        return ""
+
+    def extend(self, owner: str, claims: Sequence[Claim]) -> dict[str, str]:
+        with self._changed:
+            return {claim.job.id: self._sign(claim) for claim in claims}
+
+    def _sign(self, claim: Claim) -> str:
+        if claim.token not in self._claims:
+            return "lost"
+        return "cancel" if self._jobs[claim.job.id].cancelling else "ok"
+
+    def apply(self, outcomes: Sequence[tuple[Claim, Transition]]) -> list[bool]:
+        with self._changed:
+            return [self._apply(claim, decided) for claim, decided in outcomes]
+
+    def _apply(self, claim: Claim, decided: Transition) -> bool:
+        if self._claims.pop(claim.token, None) is None:
+            return False
+        if decided.to is Status.PENDING and self._jobs[claim.job.id].cancelling:
+            # Whoever asked to stop it was told that it will; another attempt must not follow.
+            decided = replace(transition.cancel(decided.job, self._clock.now()), attempt=decided.attempt)
+        self._place(decided)
+        return True
+
+    def rescue(self) -> list[str]:
+        with self._changed:
+            orphans = [claim for claim in self._claims.values() if not self._workers[claim.owner].alive]
+            return [claim.job.id for claim in orphans if self._apply(claim, self._rescued(claim))]
+
+    def _rescued(self, claim: Claim) -> Transition:
+        info, cancelled = self._workers[claim.owner], self._jobs[claim.job.id].cancelling
+        run = Run(claim.owner, claim.claimed_at, self._clock.now())
+        if info.handed_back and not cancelled:
+            return transition.release(claim.job, run)
+        policy = info.policies.get(claim.job.type, NO_POLICY)
+        return transition.lost(claim.job, run, policy=policy, cancelled=cancelled)
+
+    def sweep(self) -> int:
+        return 0
+
+    def wait(self, timeout: float, *, news: bool = True) -> bool:
+        with self._changed:
+            heard = getattr(self._heard, "rings", 0)
+            rung = self._changed.wait_for(lambda: self._rings != heard, timeout)
+            self._heard.rings = self._rings
+            return rung
+
+    def wake(self) -> None:
+        with self._changed:
+            self._ring()
+
+    def _ring(self) -> None:
+        self._rings += 1  # counted, so that a ring between a claim and the wait behind it is heard
+        self._changed.notify_all()
+
+    def get(self, id: str) -> Located:
+        with self._changed:
+            if id not in self._jobs:
+                raise JobNotFound(id, "it was purged, and restore() brings it back" if id in self._trash else "")
+            return self._jobs[id]
+
+    def scan(
+        self,
+        *,
+        statuses: Sequence[Status] = tuple(Status),
+        where: Filter | None = None,
+        order: str = "urgent",
+        limit: int | None = 50,
+        offset: int = 0,
+    ) -> Page:
+        with self._changed:
+            found = [located for located in self._jobs.values() if located.status in statuses]
+        found = [located for located in found if where is None or where.matches(located.job)]
+        found.sort(key=urgency if order == "urgent" else last_change)
+        if order == "newest":
+            found.reverse()
+        return Page(found[offset : None if limit is None else offset + limit], len(found))
+
+    def attempts(self, *, since: datetime | None = None) -> list[tuple[str, str, Attempt]]:
+        with self._changed:
+            return [entry for entry in self._journal if since is None or (entry[2].finished_at or LONG_AGO) >= since]
+
+    def counts(self) -> dict[Status, int]:
+        with self._changed:
+            found = Counter(located.status for located in self._jobs.values())
+            return {status: found[status] for status in Status}
+
+    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
+        with self._changed:
+            return [digest(located) for located in self._jobs.values() if located.status in statuses]
+
+    def judge(self, located: Located) -> Verdict:
+        with self._changed:
+            return self._judge(located.job, self._clock.now())
+
+    def position(self, id: str) -> int | None:
+        with self._changed:
+            return next((place for place, located in enumerate(self._pending(), 1) if located.job.id == id), None)
+
+    def _each(self, ids: Sequence[str], verb: Callable[[Located], Change]) -> list[Change]:
+        with self._changed:
+            return [verb(self._jobs[id]) if id in self._jobs else Change(id, "missing") for id in ids]
+
+    def _changed_to(self, decided: Transition) -> Change:
+        return Change(decided.job.id, "changed", self._place(decided))
+
+    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
+        return self._each(ids, lambda located: self._cancel(located, message))
+
+    def _cancel(self, located: Located, message: str) -> Change:
+        if located.status in FINISHED:
+            return refused(located, f"it has already finished: {located.status}")
+        if located.status is Status.PENDING:
+            return self._changed_to(transition.cancel(located.job, self._clock.now(), message))
+        asked = self._jobs[located.job.id] = replace(located, cancelling=True)
+        return Change(asked.job.id, "cancelling", asked)
+
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
+        return self._each(ids, lambda located: self._retry(located, run_after))
+
+    def _retry(self, located: Located, run_after: datetime | None) -> Change:
+        if located.status not in FINISHED:
+            return refused(located, f"it has not finished: {located.status}")
+        return self._changed_to(transition.retry(located.job, self._clock.now(), run_after=run_after))
+
+    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
+        return self._each(ids, lambda located: self._purge(located, where, pending))
+
+    def _purge(self, located: Located, where: Filter | None, pending: bool) -> Change:
+        if located.status is Status.CLAIMED:
+            return refused(located, "it is being worked on; cancel it first")
+        if located.status is Status.PENDING and not pending:
+            return refused(located, "it has not run yet; cancel it first, or purge with pending=True")
+        if where is not None and not where.matches(located.job):
+            return refused(located, "it no longer matches the filter")
+        self._trash[located.job.id] = self._jobs.pop(located.job.id)
+        return Change(located.job.id, "changed", located)
+
+    def trashed(self) -> list[Job]:
+        with self._changed:
+            return [located.job for located in self._trash.values()]
+
+    def restore(self, ids: Sequence[str]) -> list[Change]:
+        with self._changed:
+            return [self._restore(id) for id in ids]
+
+    def _restore(self, id: str) -> Change:
+        if id not in self._trash:
+            return Change(id, "missing", why="it is not in the trash")
+        if id in self._jobs:
+            return refused(self._jobs[id], "another job has taken its id")
+        located = self._jobs[id] = self._trash.pop(id)
+        self._ring()
+        return Change(id, "changed", located)
+
+    def control(self) -> Control:
+        return self._control
+
+    def set_control(self, control: Control) -> None:
+        with self._changed:
+            self._control = control
+            self._ring()
+
+    def change_control(self, change: Callable[[Control], Control]) -> Control:
+        with self._changed:
+            control = change(self._control)
+            self.set_control(control)
+            return control
+
+    def close(self) -> None:
+        for info in self.workers():
+            self.leave(info.owner)
+
+
+def refused(located: Located, why: str) -> Change:
+    return Change(located.job.id, "refused", located, why)
+
+
+def copied(job: Job) -> Job:
+    """What a file would give back: tuples in a payload have become lists, and nobody else can change it."""
+    return msgspec.json.decode(msgspec.json.encode(job), type=Job)
+
+
+def urgency(located: Located) -> tuple[int, str]:
+    """The order of the queue: priority, then the time that an id says; an id given by hand says none."""
+    job = located.job
+    made = ID.fullmatch(job.id)
+    return job.priority, made[2] if made else f"{job.created_at or LONG_AGO:%Y%m%dT%H%M%S%f}"
+
+
+def last_change(located: Located) -> datetime:
+    return when(located.job)

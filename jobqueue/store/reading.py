@@ -1,0 +1,151 @@
+"""Reading what is there: one job, pages of jobs, counts. Nothing here changes the folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+
+from msgspec.structs import replace
+
+from jobqueue.errors import JobNotFound
+from jobqueue.model.filter import Filter
+from jobqueue.model.job import Job
+from jobqueue.model.status import FINISHED, Status
+from jobqueue.store import files
+from jobqueue.store.base import Digest, Located, Page, digest
+from jobqueue.store.folder import ROUNDS, Folder, Place
+from jobqueue.store.intake import LARGEST, Look, Mark, look
+from jobqueue.store.layout import OPERATION, is_ours, job_id, name_time, order_key, owner_of, reason_name
+
+NOT_A_JOB = "?"
+
+
+class Reading:
+    """`limit` is the largest dropped file that is read; our own may have grown by a result or a long history."""
+
+    def __init__(self, folder: Folder, limit: int) -> None:
+        self.folder = folder
+        self.limit = limit
+        self.foreign_keys: dict[tuple[Status, str, int], str] = {}
+        self.known_digests: dict[tuple[Status, str], tuple[Mark, Digest]] = {}
+
+    def get(self, id: str) -> Located:
+        for _ in range(ROUNDS):
+            place = self.folder.find(id)
+            if place is None:
+                break
+            located = self.read(place)
+            if located is not None:
+                return located
+        raise JobNotFound(id)
+
+    def read(self, place: Place) -> Located | None:
+        """What lies there now; None where it has moved on."""
+        try:
+            seen = self.look(place)
+        except OSError:
+            return None
+        if seen.skip == "gone":
+            return None
+        if seen.job is None:
+            said = self.reason(place) if place.status is Status.FAILED else None
+            return Located(Job(id=job_id(place.name), type=NOT_A_JOB), place.status, reason=said or seen.problem or seen.skip)
+        job, owner = seen.job, None
+        if job.created_at is None and place.status is Status.PENDING:
+            job = replace(job, created_at=datetime.fromtimestamp(seen.moved_at, timezone.utc))
+        if place.status is Status.CLAIMED:
+            owner = owner_of(place.claim_folder)
+            if not owner.startswith(OPERATION) and not job.finished:
+                since = datetime.fromtimestamp(seen.moved_at, timezone.utc)
+                job = replace(job, locked_by=owner, claimed_at=since, attempts=job.attempts + 1)
+        reason = self.reason(place) if place.status is Status.FAILED and job.error is None else None
+        cancelling = place.status is Status.CLAIMED and files.exists(self.folder.fds["cancel"], place.name)
+        return Located(job, place.status, owner, reason, cancelling)
+
+    def look(self, place: Place) -> Look:
+        dropped = place.status is Status.PENDING and not is_ours(place.name)
+        return look(place.folder, place.name, self.limit if dropped else LARGEST)
+
+    def reason(self, place: Place) -> str | None:
+        try:
+            text = files.read_small(place.folder, reason_name(place.name))
+        except OSError:
+            return None
+        return text.decode("utf-8", "replace").split("\n", 1)[0]
+
+    def places(self, status: Status) -> Iterator[Place]:
+        for name in self.folder.names(status):
+            if status is Status.CLAIMED:
+                claim_folder, _, file = name.partition("/")
+                yield Place(status, self.folder.claim_folders.get(claim_folder, -1), file, claim_folder)
+            else:
+                yield Place(status, self.folder.by_status[status], name)
+
+    def scan(self, statuses: Sequence[Status], where: Filter | None, order: str, limit: int | None, offset: int) -> Page:
+        places = [place for status in statuses for place in self.places(status)]
+        end = None if limit is None else offset + limit
+        if order == "urgent":
+            places.sort(key=self.key)
+        else:
+            # ctimes are coarse: what moved in the same tick keeps the order in which it was made
+            places.sort(key=lambda place: (self.moved_at(place), name_time(place.name)), reverse=order == "newest")
+        if where is None or where.empty:
+            items = [located for place in places[offset:end] if (located := self.read(place)) is not None]
+            return Page(items, len(places))
+        found = [located for place in places if (located := self.read(place)) is not None and where.matches(located.job)]
+        return Page(found[offset:end], len(found))
+
+    def key(self, place: Place) -> str:
+        """Its place in the order of the queue; a dropped file must be opened for its priority, once."""
+        if is_ours(place.name):
+            return place.name
+        try:
+            seen = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+        except OSError:
+            return place.name
+        known = self.foreign_keys.get((place.status, place.name, seen.st_ino))
+        if known is None:
+            job = self.look(place).job
+            came = job.created_at if job is not None and job.created_at is not None else None
+            stamp = f"{came or datetime.fromtimestamp(seen.st_ctime, timezone.utc):%Y%m%dT%H%M%S%f}"
+            known = order_key(job.priority if job is not None else 99, stamp, place.name)
+            self.foreign_keys[(place.status, place.name, seen.st_ino)] = known
+        return known
+
+    def moved_at(self, place: Place) -> float:
+        try:
+            return os.stat(place.name, dir_fd=place.folder, follow_symlinks=False).st_ctime
+        except OSError:
+            return 0.0
+
+    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
+        """Files are never changed in place by us, so one that is the same inode with the same mtime is read once."""
+        kept: dict[tuple[Status, str], tuple[Mark, Digest]] = {}
+        for status in statuses:
+            for place in self.places(status):
+                try:
+                    seen = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+                except OSError:
+                    continue
+                mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+                known = self.known_digests.get((status, place.name))
+                if known is None or known[0] != mark:
+                    located = self.read(place)
+                    if located is None:
+                        continue
+                    known = (mark, digest(located))
+                kept[(status, place.name)] = known
+        self.known_digests = {key: value for key, value in self.known_digests.items() if key[0] not in statuses} | kept
+        return [known[1] for known in kept.values()]
+
+    def counts(self) -> dict[Status, int]:
+        return {status: len(self.folder.names(status)) for status in Status}
+
+    def parent_state(self, id: str, trashed: Job | None) -> str:
+        place = self.folder.find(id)
+        if place is None:
+            return "gone" if trashed is None else "done" if trashed.error is None and trashed.finished else "failed"
+        if place.status in FINISHED:
+            return "done" if place.status is Status.DONE else "failed"
+        return "waiting"

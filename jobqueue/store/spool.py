@@ -1,0 +1,313 @@
+"""The spool: jobs as JSON files in four folders, moved by atomic renames. The protocol on disk is told in ARCHITECTURE.md.
+
+    enqueue   tmp/r [F] -> pending/n [D] -> acknowledged
+    claim     pending/n -> claimed/w/n                                    one rename, nothing else
+    finish    outcome to tmp/r [F]; exchange with claimed/w/n; claimed/w/n -> done|failed|pending [D]
+    rescue    the lock of w is free: an outcome that stands in claimed/w/n rolls forward, all else goes back
+    others    pending|done|failed/n -> claimed/op/n, and from there like finish
+
+[F] = the file is synced before, [D] = the folder is synced after, before anything is acknowledged.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from jobqueue.errors import InvalidJob, JobNotFound, QueueFolderError
+from jobqueue.model.clock import Clock, SystemClock
+from jobqueue.model.control import Control
+from jobqueue.model.filter import Filter
+from jobqueue.model.gate import RUN, Verdict, judge
+from jobqueue.model.job import Attempt, Job
+from jobqueue.model.status import Status
+from jobqueue.model.transition import Transition
+from jobqueue.store import files
+from jobqueue.store.arrivals import Arrivals
+from jobqueue.store.base import Change, Claim, Digest, Located, Page, Put, WorkerInfo
+from jobqueue.store.claiming import Claiming
+from jobqueue.store.commit import Reserve, Scratch
+from jobqueue.store.folder import Folder
+from jobqueue.store.journal import Journal
+from jobqueue.store.keys import Keys
+from jobqueue.store.layout import (
+    MAINTENANCE,
+    RESERVE,
+    file_name,
+    folders_of,
+)
+from jobqueue.store.locks import Locks, new_owner
+from jobqueue.store.moving import Held, Moving
+from jobqueue.store.putting import Putting
+from jobqueue.store.reading import Reading
+from jobqueue.store.ruling import Ruling
+from jobqueue.store.sweep import sweep
+from jobqueue.store.verbs import Verbs
+
+
+class Spool:
+    """The Store over a folder. One object may be used by many threads; each process opens its own."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock | None = None,
+        durability: str = "strict",
+        settle_time: float = 2.0,
+        max_file_size: int = 1 << 20,
+        create: bool = True,
+    ) -> None:
+        if durability not in ("strict", "relaxed"):
+            raise InvalidJob(f"durability: {durability!r} is unknown; give strict (survives a power cut) or relaxed")
+        self.clock: Clock = clock or SystemClock()
+        self.folder = Folder(path, create=create)
+        self.path = self.folder.path
+        self.url = str(self.path)
+        self.durability = durability
+        durable = durability == "strict"
+        self.features = frozenset({"types", "filter", "order", "trash"} | ({"durable"} if durable else set()))
+        self.limit = max_file_size
+        self.settle_time = settle_time
+        self.locks = Locks(self.path / ".jobqueue" / "locks")
+        self.scratch = Scratch(self.folder.fds["tmp"], durable)
+        self.journal = Journal(self.folder.fds["journal"])
+        self.keys = Keys(self.folder.fds["keys"], durable)
+        self.reading = Reading(self.folder, max_file_size)
+        self.moving = Moving(self.folder, self.locks, self.scratch, self.journal, self.clock)
+        self.ruling = Ruling(self.folder, self.scratch, self.locks)
+        self.arrivals = Arrivals(self.folder.hidden)
+        self.putting = Putting(
+            self.folder, self.scratch, self.keys, self.arrivals, self.reading, self.moving, self.clock, max_file_size
+        )
+        self.verbs = Verbs(self.folder, self.scratch, self.arrivals, self.reading, self.moving, self.clock)
+        self.claiming = Claiming(
+            self.folder,
+            self.clock,
+            self.arrivals,
+            settle_time=settle_time,
+            max_file_size=max_file_size,
+            control=self.ruling.read,
+            parent_state=self.parent_state,
+            end=self.verbs.end_pending,
+            reject=self.moving.set_aside,
+            cancel_asked=self.moving.cancel_asked,
+            take_key=self.putting.take_key,
+        )
+        self.closed = False
+
+    # -- adding
+
+    def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
+        return self.putting.put(jobs, force=force, given_ids=given_ids)
+
+    # -- workers
+
+    def join(self, info: WorkerInfo) -> str:
+        owner = info.owner or new_owner("worker")
+        self.locks.take(owner)
+        for claim_folder in folders_of(owner):
+            self.folder.make_claim_folder(claim_folder)
+        self.write_info(owner, replace(info, owner=owner))
+        with suppress(OSError):  # a disk that is full already: then there is none
+            self.scratch.reserve = Reserve(self.folder.fds["workers"], owner + RESERVE)
+        return owner
+
+    def write_info(self, owner: str, info: WorkerInfo) -> None:
+        self.scratch.replace(self.folder.fds["workers"], owner + ".json", msgspec.json.encode(info))
+
+    def life_line(self, owner: str) -> int | None:
+        return self.locks.descriptor(owner)
+
+    def hand_back(self, owner: str) -> None:
+        info = self.moving.worker_info(owner)
+        if info is not None:
+            self.scratch.replace(
+                self.folder.fds["workers"], owner + ".json", msgspec.json.encode(replace(info, handed_back=True))
+            )
+
+    def leave(self, owner: str) -> None:
+        emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
+        if all(emptied):
+            files.remove(self.folder.fds["workers"], owner + ".json")
+            files.remove(self.folder.fds["workers"], owner + RESERVE)
+            self.locks.drop(owner)
+        else:
+            self.locks.release(owner)
+
+    def workers(self) -> list[WorkerInfo]:
+        found = []
+        for name in sorted(os.listdir(self.folder.fds["workers"])):
+            owner = name.removesuffix(".json")
+            if owner != name and self.locks.alive(owner) and (info := self.moving.worker_info(owner)) is not None:
+                found.append(info)
+        return found
+
+    def claim(self, owner: str, *, limit: int = 1, types: Set[str] | None = None) -> list[Claim]:
+        return self.claiming.claim(owner, limit, types)
+
+    def due_in(self) -> float | None:
+        return self.claiming.due_in()
+
+    def extend(self, owner: str, claims: Sequence[Claim]) -> dict[str, str]:
+        intact = self.locks.descriptor(owner) is None or self.locks.intact(owner)
+        if not self.folder.in_place():  # looked at last: with the folder goes the lock file in it
+            raise QueueFolderError(f"{self.path}: the folder was moved, removed or replaced while it was in use")
+        if not intact:
+            raise QueueFolderError(f"{self.path}: the lock file of {owner} was removed, so others take this worker for dead")
+        return {claim.job.id: self.state_of(claim) for claim in claims}
+
+    def state_of(self, claim: Claim) -> str:
+        claim_folder, name = claim.token
+        if self.locks.descriptor(claim.owner) is None:
+            return "lost"
+        try:
+            here = files.exists(self.folder.open_briefly(claim_folder), name)
+        except FileNotFoundError:
+            here = False
+        if not here:
+            return "lost"
+        return "cancel" if self.moving.cancel_asked(name) else "ok"
+
+    def cancel_mark(self, claim: Claim) -> str:
+        return f"{self.url}/.jobqueue/cancel/{claim.token[1]}"
+
+    def apply(self, outcomes: Sequence[tuple[Claim, Transition]]) -> list[bool]:
+        held = [(Held(*claim.token), transition) for claim, transition in outcomes]
+        names = self.moving.finish(held)
+        back = [name for name, (_, transition) in zip(names, outcomes, strict=True) if name and transition.to is Status.PENDING]
+        if back:
+            self.arrivals.announce(back)
+        return [name is not None for name in names]
+
+    def rescue(self) -> list[str]:
+        moved = self.moving.rescue()
+        if moved:
+            self.arrivals.announce([id + ".json" for id in moved])
+        return moved
+
+    def sweep(self) -> int:
+        """Clears away old trash and temporary files and the keys of jobs that are gone; one worker at a time."""
+        with self.locks.try_hold(MAINTENANCE) as ours:
+            return sweep(self.folder, self.keys, self.putting.key_is_free) if ours else 0
+
+    def wait(self, timeout: float, *, news: bool = True) -> bool:
+        if news:
+            return self.claiming.wait(timeout)
+        self.claiming.sleep(timeout)
+        return True
+
+    def wake(self) -> None:
+        self.claiming.wake()
+
+    # -- reading
+
+    def get(self, id: str) -> Located:
+        try:
+            return self.reading.get(id)
+        except JobNotFound:
+            trashed = self.moving.in_trash(name) if (name := file_name(id)) else None
+            hint = "it was purged; queue.restore(...) brings it back" if trashed else ""
+            raise JobNotFound(id, hint) from None
+
+    def scan(
+        self,
+        *,
+        statuses: Sequence[Status] = tuple(Status),
+        where: Filter | None = None,
+        order: str = "urgent",
+        limit: int | None = 50,
+        offset: int = 0,
+    ) -> Page:
+        return self.reading.scan(statuses, where, order, limit, offset)
+
+    def attempts(self, *, since: datetime | None = None) -> Iterable[tuple[str, str, Attempt]]:
+        for line in self.journal.read(since):
+            attempt = Attempt(
+                number=line.number,
+                outcome=line.outcome,
+                worker=line.worker,
+                claimed_at=line.claimed_at,
+                finished_at=line.finished_at,
+                error=line.error,
+            )
+            yield line.job, line.type, attempt
+
+    def counts(self) -> dict[Status, int]:
+        return self.reading.counts()
+
+    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
+        return self.reading.digests(statuses)
+
+    def judge(self, located: Located) -> Verdict:
+        if located.status is not Status.PENDING:
+            return RUN
+        if located.reason is not None:
+            return Verdict("hold", f"it cannot be read as a job yet: {located.reason}", hold="settle")
+        return judge(located.job, self.clock.now(), control=self.control(), types=None, parent_state=self.parent_state)
+
+    def position(self, id: str) -> int | None:
+        name = file_name(id)
+        ordered = sorted(self.reading.places(Status.PENDING), key=self.reading.key)
+        return next((number for number, place in enumerate(ordered, 1) if place.name == name), None)
+
+    def parent_state(self, id: str) -> str:
+        name = file_name(id)
+        return self.reading.parent_state(id, self.moving.in_trash(name) if name else None)
+
+    # -- what people do
+
+    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
+        return self.verbs.cancel(ids, message)
+
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
+        return self.verbs.retry(ids, run_after=run_after)
+
+    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
+        return self.verbs.purge(ids, where=where, pending=pending)
+
+    def restore(self, ids: Sequence[str]) -> list[Change]:
+        return self.verbs.restore(ids)
+
+    def trashed(self) -> list[Job]:
+        return self.verbs.trashed()
+
+    # -- control
+
+    def control(self) -> Control:
+        return self.ruling.read()
+
+    def set_control(self, control: Control) -> None:
+        self.ruling.write(control)
+        self.wake()
+
+    def change_control(self, change: Callable[[Control], Control]) -> Control:
+        control = self.ruling.change(change)
+        self.wake()
+        return control
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.claiming.close()
+            self.arrivals.close()
+            self.journal.close()
+            self.locks.close()
+            self.folder.close()
+
+
+def me() -> str:
+    """Who is doing this, for pauses and the like."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+__all__ = ["Spool"]

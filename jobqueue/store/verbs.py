@@ -1,0 +1,177 @@
+"""What people do to jobs: cancel, retry, purge, restore. Each passes through a claim folder of its own operation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from jobqueue.model.clock import Clock
+from jobqueue.model.filter import Filter, status_of
+from jobqueue.model.job import Failure, Job
+from jobqueue.model.status import FINISHED, Status
+from jobqueue.model.transition import Transition, cancel, end, retry
+from jobqueue.store import files
+from jobqueue.store.arrivals import Arrivals
+from jobqueue.store.base import Change, Located
+from jobqueue.store.commit import Scratch
+from jobqueue.store.folder import Folder, Place
+from jobqueue.store.layout import SUFFIX, file_name, is_job_name, job_id, reason_name
+from jobqueue.store.moving import AT_ONCE, Held, Moving, Outcome
+from jobqueue.store.reading import Reading
+
+Decision = Callable[[Job], Transition]
+
+
+class Verbs:
+    def __init__(
+        self, folder: Folder, scratch: Scratch, arrivals: Arrivals, reading: Reading, moving: Moving, clock: Clock
+    ) -> None:
+        self.folder = folder
+        self.scratch = scratch
+        self.arrivals = arrivals
+        self.reading = reading
+        self.moving = moving
+        self.clock = clock
+
+    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
+        decide: Decision = lambda job: cancel(job, self.clock.now(), message)  # noqa: E731
+        changes = self.operate(ids, (Status.PENDING,), decide, "cancelled")
+        return [self.ask_to_stop(change, message) if is_elsewhere(change) else change for change in changes]
+
+    def ask_to_stop(self, change: Change, message: str) -> Change:
+        """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
+        name = change.id + ".json"
+        self.moving.mark_cancel(name, message)
+        place = self.folder.find(change.id)
+        if place is not None and place.status is Status.CLAIMED:
+            return Change(change.id, "cancelling", self.reading.read(place), "its worker was asked to stop it")
+        self.moving.unmark(name)
+        if place is not None and place.status is Status.PENDING:
+            return self.cancel([change.id], message)[0]
+        return change
+
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
+        decide: Decision = lambda job: retry(job, self.clock.now(), run_after=run_after)  # noqa: E731
+        changes = self.operate(ids, FINISHED, decide, "retried")
+        self.arrivals.announce([change.id + ".json" for change in changes if change.outcome == "changed"])
+        return changes
+
+    def operate(self, ids: Sequence[str], allowed: Sequence[Status], decide: Decision, verb: str) -> list[Change]:
+        """Takes each job that is in an allowed folder into a claim folder of our own and moves it where `decide` says."""
+        changes: dict[str, Change] = {}
+        for start in range(0, len(ids), AT_ONCE):
+            with self.moving.operation() as owner:
+                outcomes: list[Outcome] = []
+                for id in dict.fromkeys(ids[start : start + AT_ONCE]):
+                    held = self.seize(id, allowed, owner, verb)
+                    if isinstance(held, Change):
+                        changes[id] = held
+                    else:
+                        outcomes.append(self.decided(held, decide))
+                for outcome, name in zip(outcomes, self.moving.carry_out(outcomes), strict=True):
+                    changes[job_id(outcome.held.name)] = self.change_of(outcome, name, verb)
+                self.moving.unmark_all(outcome.held.name for outcome in outcomes if outcome.to in FINISHED)
+        return [changes[id] for id in ids]
+
+    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> Held | Change:
+        place = self.folder.find(id)
+        while place is not None and place.status in allowed:
+            try:
+                held = self.moving.seize(place, owner)
+            except PermissionError as error:
+                return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
+            if held is not None:
+                if place.status is Status.FAILED:
+                    files.remove(place.folder, reason_name(place.name))
+                return held
+            place = self.folder.find(id)  # somebody was faster; where is it now?
+        return self.refusal(id, place, verb)
+
+    def refusal(self, id: str, place: Place | None, verb: str) -> Change:
+        located = self.reading.read(place) if place is not None else None
+        if located is None:
+            return Change(id, "missing", None, f"no job {id!r} in this queue")
+        return Change(id, "refused", located, f"{id} is {located.status} and cannot be {verb}")
+
+    def decided(self, held: Held, decide: Decision) -> Outcome:
+        job = self.moving.look_at(held).job
+        if job is None:  # a rejected drop: back to pending/ as it is, to be looked at again
+            return Outcome(held, Status.PENDING)
+        transition = decide(job)
+        return Outcome(held, transition.to, transition)
+
+    def change_of(self, outcome: Outcome, name: str | None, verb: str) -> Change:
+        id = job_id(outcome.held.name)
+        if name is None:
+            return Change(id, "missing", None, f"{id} was taken away by hand")
+        if outcome.transition is None:
+            located = Located(Job(id=job_id(name), type="?"), outcome.to)
+            if verb == "retried":
+                return Change(job_id(name), "changed", located)
+            return Change(id, "refused", located, f"{id} is no job (yet) and cannot be {verb}")
+        return Change(id, "changed", Located(replace(outcome.transition.job, id=job_id(name)), outcome.to))
+
+    def end_pending(self, endings: Sequence[tuple[str, Failure]]) -> list[str]:
+        return self.moving.end_pending(endings, lambda job, error: end(job, error, self.clock.now()))
+
+    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
+        allowed = (*FINISHED, Status.PENDING) if pending else FINISHED
+        changes = {}
+        with self.moving.operation() as owner:
+            for id in dict.fromkeys(ids):
+                place = self.folder.find(id)
+                if place is None or place.status not in allowed:
+                    changes[id] = self.refusal(id, place, "deleted")
+                else:
+                    changes[id] = self.purge_one(place, owner, where)
+            self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])
+            self.moving.unmark_all(id + SUFFIX for id, change in changes.items() if change.outcome == "changed")
+        return [changes[id] for id in ids]
+
+    def purge_one(self, place: Place, owner: str, where: Filter | None) -> Change:
+        """Into a claim folder of our own, where nobody else can change it; looked at again there; then to the trash."""
+        id = job_id(place.name)
+        held = self.moving.seize(place, owner)
+        if held is None:
+            return Change(id, "refused", None, f"{id} was moved by somebody else at the same moment")
+        job = self.moving.look_at(held).job
+        if where is not None and (job is None or not where.matches(job)):
+            self.moving.move_to_free_name(self.folder.claim_folder(owner), place.name, place.folder)
+            return Change(id, "refused", None, f"{id} has changed and is no longer what the filter asked for")
+        self.moving.to_trash(held, place.status)
+        return Change(id, "changed", Located(job or Job(id=id, type="?"), place.status))
+
+    def trashed(self) -> list[Job]:
+        names = filter(is_job_name, os.listdir(self.folder.fds["trash"]))
+        return [job for name in names if (job := self.moving.in_trash(name)) is not None]
+
+    def restore(self, ids: Sequence[str]) -> list[Change]:
+        changes = []
+        trash = self.folder.fds["trash"]
+        for id in ids:
+            changes.append(self.restore_one(id, trash))
+        self.scratch.settle(self.folder.by_status.values())
+        return changes
+
+    def restore_one(self, id: str, trash: int) -> Change:
+        old_name = file_name(id)
+        if old_name is None or not files.exists(trash, old_name):
+            return Change(id, "missing", None, f"no job {id!r} in the trash")
+        job = self.moving.in_trash(old_name)
+        status = Status.FAILED if job is None else status_of(job) if job.finished else Status.PENDING
+        name = self.moving.move_to_free_name(trash, old_name, self.folder.by_status[status])
+        if name is None:
+            return Change(id, "missing", None, f"{id} was taken out of the trash by somebody else")
+        with suppress(FileNotFoundError, FileExistsError):
+            files.move(trash, reason_name(old_name), self.folder.by_status[Status.FAILED], reason_name(name))
+        known = job or Job(id=id, type="?")
+        return Change(id, "changed", Located(replace(known, id=job_id(name)), status))
+
+
+def is_elsewhere(change: Change) -> bool:
+    """Refused because the job was not pending; one that is cannot be a job, or may not be moved."""
+    return change.outcome == "refused" and change.located is not None and change.located.status is not Status.PENDING

@@ -1,0 +1,1 @@
+"""The worker: claims jobs, runs their handlers, and stores what came of them."""

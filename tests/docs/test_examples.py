@@ -1,0 +1,68 @@
+"""Each example is run by itself, as a newcomer runs it, and says what it is there to say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OF_THE_DEMO = {"demo", "demo_work", "demo_screen", "demo_report", "analyse"}  # tests/acceptance/test_demo.py
+
+SAID = {
+    "quickstart": ["enqueued: pending", "result: 5", "afterwards: done", "the queue: 0 pending, 0 claimed, 1 done, 0 failed"],
+    "retries": [
+        "flaky: worked at attempt 3",
+        "  attempt 2 failed: attempt 2 found nobody there",
+        "rate_limited: let in",
+        "  attempt 1 failed: too many requests",
+        "parse: failed after 1 attempt: 'seven' is not a number",
+    ],
+    "delay_and_priority": [
+        "6 pending, 0 claimed, 0 done, 0 failed (2 delayed)",
+        "position of the urgent one: 1",
+        "  urgent (0)",
+        "  normal (10), the oldest",
+        "  normal (10), the second",
+        "  low (20)",
+        "  urgent, but half a second later",
+        "Not started: due in 6 h.",
+    ],
+    "idempotency": [
+        "first: created; again: exists, the same job: True",
+        "result: orders.csv",
+        "late: exists, done",
+        "forced: created",
+        "nightly: created, then created",
+    ],
+    "parent_child": ["good: report: two pages", "skipped: failed, skipped", "anyhow: report: what there was"],
+    "testing_your_jobs": ["both tests pass"],
+    "drop_a_file": [
+        "mine: done",
+        "theirs: done",
+        "broken: failed",
+        "theirs: 5 attempts, project p1",
+        "in failed/: ['broken.json', 'broken.reason']",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_an_example_says_what_it_shows(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = iter(done.stdout.splitlines())
+    for said in SAID[name]:
+        assert said in lines, f"{said!r} is missing, or not in its place, in:\n{done.stdout}"
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+def test_every_example_is_tested_and_short() -> None:
+    scripts = {path.stem: path for path in EXAMPLES.glob("*.py") if path.stem not in OF_THE_DEMO}
+    assert set(scripts) == set(SAID)
+    for path in scripts.values():
+        assert len(path.read_text().splitlines()) <= 50, path.name
