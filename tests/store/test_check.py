@@ -218,7 +218,7 @@ def test_a_queue_in_use_is_in_order(spool: Spool, tmp_path: Path) -> None:
         thread.start()
     try:
         findings = check(spool, repair=True)
-        # As many checks as it takes for the verbs to have done something beside them: a busy machine may run one thread for long.
+        # As many checks as it takes for the verbs to have done something beside them, on however busy a machine.
         while len(made) < 60 and not errors:
             findings += check(spool, repair=True)
     finally:
