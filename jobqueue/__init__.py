@@ -9,20 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobqueue.errors import Discard, JobCancelled, JobFailed, JobNotFound, JobQueueError, Retry, Snooze
+    from jobqueue.errors import Discard, JobCancelled, JobFailed, JobNotFound, JobQueueError, Retry, ScheduleNotFound, Snooze
     from jobqueue.model.retry import constant, exponential
+    from jobqueue.queue.batch import Batch
     from jobqueue.queue.context import JobContext, current_job
     from jobqueue.queue.default import default_queue, enqueue
     from jobqueue.queue.handle import JobHandle
     from jobqueue.queue.handler import handler
     from jobqueue.queue.queue import Queue
+    from jobqueue.queue.scheduling import Schedule
+    from jobqueue.queue.waiting import as_completed
     from jobqueue.worker.worker import Worker
 
 __version__ = "0.1.0"
 
 HOMES = {
     "Queue": "jobqueue.queue.queue",
+    "Schedule": "jobqueue.queue.scheduling",
+    "ScheduleNotFound": "jobqueue.errors",
     "JobHandle": "jobqueue.queue.handle",
+    "Batch": "jobqueue.queue.batch",
+    "as_completed": "jobqueue.queue.waiting",
     "JobContext": "jobqueue.queue.context",
     "current_job": "jobqueue.queue.context",
     "default_queue": "jobqueue.queue.default",
@@ -42,6 +49,7 @@ HOMES = {
 """Where each name of the front door lives: it is imported when it is first asked for, so that the door opens at once."""
 
 __all__ = [
+    "Batch",
     "Discard",
     "JobCancelled",
     "JobContext",
@@ -51,8 +59,11 @@ __all__ = [
     "JobQueueError",
     "Queue",
     "Retry",
+    "Schedule",
+    "ScheduleNotFound",
     "Snooze",
     "Worker",
+    "as_completed",
     "constant",
     "current_job",
     "default_queue",

@@ -11,9 +11,11 @@
     ├── QueueFolderError      the folder cannot be used as a queue      (OSError)
     ├── NotAcknowledged       the disk refused; the job may or may not exist (OSError)
     ├── JobNotFound           no job has this id                        (KeyError)
+    ├── ScheduleNotFound      no schedule has this name                 (KeyError)
     ├── WrongStatus           the job is not where this verb needs it
     ├── JobFailed             the result was asked for of a job that failed
     ├── StillRunning          the job had not finished in the time given  (TimeoutError)
+    ├── WorkerNotStarted      a worker process that was started has ended, or has not signed on
     ├── FilterRequired        a destructive call without a filter       (ValueError)
     ├── Unsupported           this store cannot do what was asked
     └── control flow of a handler
@@ -92,6 +94,18 @@ class JobNotFound(JobQueueError, KeyError):
         return f"no job {self.id!r} in this queue" + (f"; {self.hint}" if self.hint else "")
 
 
+class ScheduleNotFound(JobQueueError, KeyError):
+    """No schedule of this queue has this name."""
+
+    def __init__(self, name: str, hint: str = "") -> None:
+        super().__init__(name)
+        self.name = name
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"no schedule {self.name!r} in this queue{self.hint}"
+
+
 class WrongStatus(JobQueueError):
     """The job is not in a folder from which this verb can move it; `id` and `status` say where it is."""
 
@@ -102,17 +116,28 @@ class WrongStatus(JobQueueError):
 
 
 class JobFailed(JobQueueError):
-    """The result was asked for, and the job failed: the message carries the remote error, `traceback` where it was."""
+    """The result was asked for, and the job failed: `str()` is one short text, and whatever shows this exception shows
+    the remote `traceback` below it."""
 
     def __init__(self, id: str, reason: str, message: str, traceback: str | None = None) -> None:
-        super().__init__(f"job {id} failed ({reason}): {message}" + (f"\n\n{traceback}" if traceback else ""))
+        super().__init__(f"job {id} failed ({reason}): {message}")
         self.id = id
         self.reason = reason
+        self.message = message
         self.traceback = traceback
+        if traceback:
+            self.add_note(f"\nWhere the job failed:\n\n{traceback.rstrip()}")
+
+    def __reduce__(self) -> tuple[type[JobFailed], tuple[str, str, str, str | None]]:
+        return JobFailed, (self.id, self.reason, self.message, self.traceback)
 
 
 class StillRunning(JobQueueError, TimeoutError):
     """The job had not finished in the time that was given."""
+
+
+class WorkerNotStarted(JobQueueError):
+    """A worker process that was started has ended at once, or has not signed on in time; the message has its last words."""
 
 
 class FilterRequired(JobQueueError, ValueError):

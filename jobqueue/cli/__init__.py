@@ -10,21 +10,29 @@ import io
 import sys
 
 from jobqueue.cli.adding import enqueue
+from jobqueue.cli.boxes import bundle, import_bundle, notebook
 from jobqueue.cli.changing import cancel, delete, purge, restore, retry
 from jobqueue.cli.checking import check, doctor
 from jobqueue.cli.completing import completion
+from jobqueue.cli.health import health
+from jobqueue.cli.limiting import budget, limit, limits
+from jobqueue.cli.logs import logs
 from jobqueue.cli.looking import list_jobs, stats, workers
 from jobqueue.cli.making import init
 from jobqueue.cli.program import program
+from jobqueue.cli.retaining import retention
 from jobqueue.cli.running import pause, resume, worker
+from jobqueue.cli.scheduling import schedule
 from jobqueue.cli.showing import show, why
+from jobqueue.cli.starting import start, stop
 
 for command in (
-    *(init, enqueue),
-    *(list_jobs, show, why, stats, workers),
+    *(init, enqueue, schedule),
+    *(list_jobs, show, logs, why, stats, workers, health),
     *(retry, cancel, delete, purge, restore),
-    *(worker, pause, resume),
-    *(check, doctor, completion),
+    *(worker, start, stop, pause, resume, limit, budget, limits),
+    *(bundle, import_bundle, notebook),
+    *(check, doctor, retention, completion),
 ):
     program.add_command(command)
 

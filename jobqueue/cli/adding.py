@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FOREVER = "forever"
 GROUP = 5000
+OTHERWISE = {"exists": "existed", "rejected": "rejected", "superseded": "superseded"}
 
 EPILOG = """
 \b
@@ -35,10 +36,12 @@ Examples:
   jobqueue enqueue --file jobs.jsonl --project p1    # a line: {"type": "scan", "payload": {...}}
   jobqueue enqueue scan --file payloads.jsonl        # a line: {"repo": "octo/cat"}
 
-Prints `created <id>`, or `exists <id>` where the key or the id was taken. With --file every line is checked before the
-first job is stored, and options in a line go before those of the command.
+Prints `created <id>` (and how many jobs it superseded), `exists <id>` where the key or the id was taken, or `rejected` and
+the job that has the concurrency key. With --file every line is checked before the first job is stored, and options in a
+line go before those of the command.
 
---json: {outcome, job}, where job is as in `show --json`; with --file {created, exists, jobs: [{id, outcome}]}.
+--json: {outcome, superseded, job}, where job is as in `show --json`; with --file {created, exists, rejected, superseded,
+jobs: [{id, outcome}]}.
 """
 
 
@@ -92,6 +95,7 @@ JOB_OPTIONS = (
     click.option("--delay", type=duration, metavar="10m", help="Not before so long from now."),
     click.option("--run-after", metavar="TIME", help="Not before this time: ISO 8601 with its zone."),
     click.option("--max-attempts", type=int, metavar="N", help="All attempts, the first included (3)."),
+    click.option("--max-crashes", type=int, metavar="N", help="Attempts whose process may die (2)."),
     click.option("--max-retries", type=int, metavar="N", help="Attempts after the first."),
     click.option("--backoff", type=Backoff(), metavar="5s|JSON", help="The wait between attempts: one, or a JSON list."),
     click.option("--timeout", type=duration, metavar="10m", help="The longest an attempt may run."),
@@ -106,7 +110,12 @@ JOB_OPTIONS = (
     click.option("--project", "-p", metavar="NAME", shell_complete=complete.projects, help="The project it belongs to."),
     click.option("--batch", metavar="NAME", help="The batch it belongs to."),
     click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag; repeatable."),
-    click.option("--concurrency-key", metavar="KEY", help="Kept with the job; workers do not act on it yet."),
+    click.option("--concurrency-key", metavar="KEY", help="Of all jobs with this key one runs at a time."),
+    click.option(
+        "--on-conflict",
+        type=click.Choice(["wait", "reject", "supersede"]),
+        help="While another job has the key: wait (the default), make none, or take its place.",
+    ),
     click.option("--pipeline-version", metavar="TEXT", help="The version it runs at."),
     click.option("--run-id", type=Number(), metavar="ID", help="The run it belongs to."),
     click.option("--redo-of", type=Json(), metavar="JSON", help="What it repeats."),
@@ -170,14 +179,20 @@ def enqueue_one(type: str, payload: dict[str, Any], options: dict[str, Any], wai
         with warnings_as_notes():
             job = queue.enqueue(type, payload, **options)
         if not as_json:
-            click.echo(f"{job.outcome} {printable(job.id)}")
+            click.echo(what_happened(job))
         if wait is not None:
             job.wait(None if wait == FOREVER else wait)
         located = job.located
         if as_json:
-            echo_json({"outcome": job.outcome, "job": job_shape(located)})
+            echo_json({"outcome": job.outcome, "superseded": job.superseded, "job": job_shape(located)})
         if wait is not None:
             tell_result(job, as_json)
+
+
+def what_happened(job: JobHandle[Any]) -> str:
+    if job.outcome == "rejected":
+        return f"rejected: {printable(job.conflict)}"
+    return f"{job.outcome} {printable(job.id)}" + (f", superseded {plural(job.superseded)}" if job.superseded else "")
 
 
 def tell_result(job: JobHandle[Any], as_json: bool) -> None:
@@ -220,11 +235,13 @@ def enqueue_file(file: str, type: str | None, options: dict[str, Any], as_json: 
         for part in in_groups(requests, "enqueueing", GROUP):
             stored += put(queue, part, len(stored), len(requests))
     counts = Counter(job.outcome for job in stored)
+    counts["superseded"] = sum(job.superseded for job in stored)
     if as_json:
         jobs = [{"id": job.id, "outcome": job.outcome} for job in stored]
-        echo_json({"created": counts["created"], "exists": counts["exists"], "jobs": jobs})
+        echo_json({**{word: counts[word] for word in ("created", *OTHERWISE)}, "jobs": jobs})
     else:
-        click.echo(f"created {plural(counts['created'])}" + (f", {counts['exists']:,} existed" if counts["exists"] else ""))
+        others = [f", {counts[word]:,} {said}" for word, said in OTHERWISE.items() if counts[word]]
+        click.echo(f"created {plural(counts['created'])}" + "".join(others))
 
 
 def put(queue: Queue, requests: Any, before: int, total: int) -> list[JobHandle[Any]]:

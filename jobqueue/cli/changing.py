@@ -104,7 +104,7 @@ def tell_in_words(bulk: Bulk) -> None:
     else:
         click.echo(f"{plural(len(bulk.ids))} {would}{PAST[bulk.verb]}")
     for id in bulk.cancelling[:SHOWN]:
-        click.echo(f"asked to stop {printable(id)}")
+        click.echo(f"asked to stop {printable(id)}: {bulk.asked[id]}")
     if len(bulk.cancelling) > SHOWN:
         click.echo(f"and {len(bulk.cancelling) - SHOWN:,} more running jobs asked to stop")
     if not bulk.changes:

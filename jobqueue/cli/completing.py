@@ -89,6 +89,14 @@ def projects(incomplete: str) -> Iterator[str]:
             yield from (item.job.project or "" for item in queue.store.scan(statuses=(status,), limit=LOOKED_AT).items)
 
 
+@quiet
+def schedules(incomplete: str) -> Iterator[str]:
+    from jobqueue.cli.opening import open_queue
+
+    with open_queue() as queue:
+        yield from (record.name for record in queue.store.schedules.all())
+
+
 EPILOG = """
 \b
 Examples:

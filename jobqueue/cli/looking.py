@@ -16,8 +16,10 @@ from jobqueue.cli.printing import COLORS, age, colored, echo_json, one_line, pla
 if TYPE_CHECKING:
     from jobqueue.cli.tables import Row
     from jobqueue.model.control import Control
+    from jobqueue.queue.handle import JobHandle
+    from jobqueue.queue.seen import WorkerHandle
     from jobqueue.queue.stats import Stats
-    from jobqueue.store.base import Located, Page, WorkerInfo
+    from jobqueue.store.base import Located, Page
 
 LIST_EPILOG = """
 \b
@@ -171,6 +173,8 @@ def tell_stats(stats: Stats, control: Control) -> None:
         click.echo(f"{plural(stats.workers.count, 'live worker')}, {plural(stats.workers.max_concurrency, 'slot')}")
     else:
         click.echo("no live worker")
+    if stats.workers.requests_per_minute is not None:
+        click.echo(f"at most {stats.workers.requests_per_minute:g} jobs start in a minute")
     for line in ([stats.paused] if stats.paused else []) + paused_types(control):
         click.echo(one_line(line))
 
@@ -191,9 +195,11 @@ WORKERS_EPILOG = """
 Examples:
   jobqueue workers
   jobqueue workers --json
+  jobqueue stop worker-4711-1763791400123-1f2e
 
---json: {count, workers: [{owner, host, pid, started_at, types, serves_all, concurrency, executor, policies, handed_back,
-alive}]}; types is null where a worker takes every type.
+--json: {count, workers: [{owner, host, pid, started_at, types, serves_all, concurrency, executor, policies, limits, budgets,
+handed_back, alive, name, slots, running}]}; types is null where a worker takes every type, and running a list of
+{id, type, progress}.
 """
 
 
@@ -201,19 +207,26 @@ alive}]}; types is null where a worker takes every type.
 @json_option
 @queue_option
 def workers(as_json: bool) -> None:
-    """List the live workers."""
+    """List the live workers, and what they run."""
     with open_queue() as queue:
-        live = queue.workers()
+        live = [(worker, worker.running) for worker in queue.workers()]
         now = queue.clock.now()
+        rows = [worker_row(worker, running, now) for worker, running in live]
+        shapes = [worker_shape(worker, running) for worker, running in live] if as_json else []
     if as_json:
-        echo_json({"count": len(live), "workers": live})
+        echo_json({"count": len(live), "workers": shapes})
     elif live:
-        draw_workers(live, now)
+        draw_workers(rows)
     else:
         click.echo("no live worker; start one: jobqueue worker --handlers handlers.py")
 
 
-def draw_workers(live: Sequence[WorkerInfo], now: datetime) -> None:
+def worker_shape(worker: WorkerHandle, running: Sequence[JobHandle[Any]]) -> dict[str, Any]:
+    shape: dict[str, Any] = plain(worker.info) | {"name": worker.name, "slots": worker.slots}
+    return shape | {"running": [{"id": job.id, "type": job.type, "progress": plain(job.progress)} for job in running]}
+
+
+def draw_workers(rows: Sequence[Row]) -> None:
     from jobqueue.cli.tables import Column, draw
 
     columns = (
@@ -223,11 +236,19 @@ def draw_workers(live: Sequence[WorkerInfo], now: datetime) -> None:
         Column("slots", right=True, whole=True),
         Column("executor", whole=True),
         Column("started", 20),
+        Column("running", 80),
         Column("types", 80),
     )
-    draw(columns, [worker_row(info, now) for info in live])
+    draw(columns, rows)
 
 
-def worker_row(info: WorkerInfo, now: datetime) -> Row:
-    types = "all" if info.types is None else ", ".join(info.types)
-    return (info.owner, info.host, str(info.pid), str(info.concurrency), info.executor, age(info.started_at, now), types)
+def worker_row(worker: WorkerHandle, running: Sequence[JobHandle[Any]], now: datetime) -> Row:
+    types = "all" if worker.types is None else ", ".join(worker.types)
+    jobs = ", ".join(job_in_words(job) for job in running) or "-"
+    slots = str(worker.slots)
+    return (worker.name, worker.host, str(worker.pid), slots, worker.executor, age(worker.started_at, now), jobs, types)
+
+
+def job_in_words(job: JobHandle[Any]) -> str:
+    progress = job.progress
+    return f"{job.id} ({job.type})" if progress is None else f"{job.id} ({job.type}, {progress.percent:.0f} %)"

@@ -64,14 +64,41 @@ queue_dir: {queue_dir}
 # The largest file that can be a job.
 # max_file_size: 1 MiB
 
+# The most that is kept of what one job prints and logs: its beginning and its end.
+# max_log_size: 1 MiB
+
+# How often jobs start, and how many run at a time, for all workers together; "*" is the whole queue.
+# limits:
+#   fetch: {{rate: 30/m, concurrency: 2}}
+
+# How much the jobs of a type may use of what they count, in an hour, a day, a week or a month (in UTC).
+# budgets:
+#   extract: {{tokens: 1000000, per: day}}
+
 # How often a worker looks for itself, should it not have been told that something came.
 # poll_interval: 1s
 
 # How long running jobs may go on when a worker is told to stop.
 # grace: 30s
 
+# How long a cancelled job may heed its mark, and then SIGTERM, before it is ended.
+# cancel_grace: 5s
+
+# A process that runs jobs is replaced after so many of them, or when it holds more memory than this after one.
+# max_jobs_per_child: 1000
+# max_memory: 500 MB
+
 # debug, info, warning or error (environment: JOBQUEUE_LOG).
 # log_level: info
+
+# Finished jobs go to the trash after a time, or beyond a number or size; without a rule they stay for ever.
+# retention:
+#   done: 7d
+#   failed: {{age: 30d, count: 10000, size: 1GiB}}
+
+# Jobs that workers add at set times: names, and below each cron (or every), timezone, type, payload and job options.
+# schedules:
+#   nightly: {{type: report, cron: "0 6 * * mon-fri", timezone: Europe/Berlin, payload: {{}}, priority: high}}
 
 # The port of the HTTP server (environment: JOBQUEUE_PORT).
 # port: 8787

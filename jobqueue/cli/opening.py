@@ -32,9 +32,12 @@ def note(message: str) -> None:
 def open_queue(*, create: bool = False) -> Queue:
     """The queue that was named, or the one that the settings lead to. One that is missing is made only on request."""
     from jobqueue.queue.config import load_config
-    from jobqueue.queue.queue import MEMORY, Queue
+    from jobqueue.queue.opening import MEMORY
+    from jobqueue.queue.queue import Queue
 
-    logging.getLogger("jobqueue").addHandler(notes)
+    logger = logging.getLogger("jobqueue")
+    logger.addHandler(notes)
+    click.get_current_context().find_root().call_on_close(lambda: logger.removeHandler(notes))
     config = load_config()
     path = chosen_path() or config.queue_dir
     if path == MEMORY:

@@ -15,20 +15,25 @@ from jobqueue.cli.printing import one_line
 from jobqueue.errors import JobNotFound, JobQueueError
 
 SECTIONS = {
-    "Add jobs": ("init", "enqueue"),
-    "Look": ("list", "show", "why", "stats", "workers"),
+    "Add jobs": ("init", "enqueue", "schedule"),
+    "Look": ("list", "show", "logs", "why", "stats", "workers", "health"),
     "Change jobs": ("retry", "cancel", "delete", "purge", "restore"),
-    "Run jobs": ("worker", "pause", "resume"),
-    "Keep it well": ("check", "doctor", "completion"),
+    "Run jobs": ("worker", "start", "stop", "pause", "resume", "limit", "budget", "limits"),
+    "Take a job elsewhere": ("bundle", "import-bundle", "notebook"),
+    "Keep it well": ("check", "doctor", "retention", "completion"),
 }
-ALIASES = {"ls": "list"}
+ALIASES = {"ls": "list", "log": "logs", "schedules": "schedule list"}
 BROKEN_PIPE = 128 + 13
 INTERRUPTED = 128 + 2
 
 
 class Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+        first, *rest = ALIASES.get(cmd_name, cmd_name).split(" ")
+        command = super().get_command(ctx, first)
+        for word in rest:
+            command = command.get_command(ctx, word) if isinstance(command, click.Group) else None
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(len(name) for names in SECTIONS.values() for name in names)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobqueue.cli import completing as complete
 from jobqueue.cli.opening import chosen_path, open_queue
-from jobqueue.cli.options import json_option, queue_option
+from jobqueue.cli.options import duration, json_option, queue_option
 from jobqueue.cli.printing import echo_json, one_line
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ PAUSE_EPILOG = """
 \b
 Examples:
   jobqueue pause --reason "disk maintenance"
-  jobqueue pause --type scan
+  jobqueue pause --type scan --until 1h
   jobqueue resume
 
---json: {paused: {by, at, reason} or null, paused_types: {type: {by, at, reason}}}.
+--json: {paused: {by, at, reason, until} or null, paused_types: {type: the same}}.
 """
 
 
@@ -42,15 +42,16 @@ Examples:
 @click.option("--reason", default="", metavar="TEXT", help="Why, for whoever wonders.")
 @click.option("--type", "-t", metavar="TYPE", shell_complete=complete.types, help="Only jobs of this type.")
 @click.option("--by", metavar="NAME", help="Who pauses it (the user who does).")
+@click.option("--until", type=duration, metavar="1h|TIME", help="It ends by itself then.")
 @json_option
 @queue_option
-def pause(reason: str, type: str | None, by: str | None, as_json: bool) -> None:
+def pause(reason: str, type: str | None, by: str | None, until: Any, as_json: bool) -> None:
     """Let no worker start another job until `resume`.
 
     Running jobs go on. The pause outlasts restarts of everything.
     """
     with open_queue() as queue:
-        queue.pause(reason, type=type, by=by)
+        queue.pause(reason, type=type, by=by, until=until)
         tell_control(queue, type, as_json)
 
 
@@ -82,7 +83,7 @@ def tell_control(queue: Queue, type: str | None, as_json: bool, was_paused: bool
     what = "the queue" if type is None else f"the type {type!r}"
     now = control.paused if type is None else control.paused_types.get(type)
     if as_json:
-        echo_json(control)
+        echo_json({"paused": control.paused, "paused_types": control.paused_types})
     elif now is not None:
         click.echo(one_line(now.sentence(what)))
     else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jobqueue.queue.queue import Queue
     from jobqueue.store.base import Located
 
+LOG_LINES = 10
 SHOW_EPILOG = """
 \b
 Examples:
@@ -26,10 +27,12 @@ Examples:
   jobqueue show my-job --json          # a dropped file, by its name
   jobqueue show --last --type scan
 
---json: {id, status, type, name, payload, priority, run_after, expires_at, max_attempts, backoff, timeout, after,
-on_parent_failure, idempotency_key, key_scope, concurrency_key, pipeline_version, project, batch, redo_of, run_id, tags,
-created_at, updated_at, attempts, claimed_at, finished_at, locked_by, error: {reason, type, message, traceback}, result,
-progress, metrics, artifacts, history: [{number, outcome, worker, claimed_at, finished_at, error}], extra, owner, cancelling,
+--json: {id, status, type, name, payload, priority, run_after, expires_at, max_attempts, max_crashes, backoff, timeout, after,
+on_parent_failure, idempotency_key, key_scope, concurrency_key, on_conflict, pipeline_version, project, batch, redo_of,
+run_id, tags, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
+error: {reason, type, message, traceback, exit_code, peak_memory}, result,
+progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts,
+history: [{number, outcome, worker, claimed_at, finished_at, error, metrics}], extra, owner, cancelling,
 rejected, file, position, why}. Every key is always there; timeout is in seconds.
 """
 
@@ -49,12 +52,15 @@ def show(id: str | None, last: bool, type: str | None, as_json: bool) -> None:
     with open_queue() as queue:
         job = queue.last(type) if id is None else queue.get(id)
         located = job.located
+        log = job.log(LOG_LINES)
         found = {"file": file_of(queue, job.id), "position": queue.position(job.id), "why": queue.why(job.id)}
         now = queue.clock.now()
     if as_json:
         echo_json({**job_shape(located), **found})
     else:
         tell_job(located, found, now)
+        if log:
+            click.echo(f"\nlog (the last lines; all: jobqueue logs {printable(job.id)})\n{printable_lines(log, indent='  ')}")
 
 
 def file_of(queue: Queue, id: str) -> str | None:
@@ -74,7 +80,7 @@ def tell_job(located: Located, found: dict[str, Any], now: datetime) -> None:
     click.echo()
     for label, text in (*place_lines(located, found), *field_lines(located, now)):
         click.echo(f"{label:18} {printable(text)}")
-    for label in ("payload", "result", "progress", "metrics", "artifacts", "redo_of", "extra"):
+    for label in ("payload", "result", "metrics", "artifacts", "redo_of", "extra"):
         if getattr(job, label) or label == "payload":
             click.echo(f"\n{label}\n{json_block(getattr(job, label))}")
     if job.history:
@@ -105,11 +111,14 @@ TIMES = ("created_at", "updated_at", "run_after", "expires_at", "claimed_at", "f
 
 def field_lines(located: Located, now: datetime) -> Iterator[tuple[str, str]]:
     """The fields that are set, one line each."""
+    from jobqueue.model.progress import in_words
     from jobqueue.model.times import short
 
     job = located.job
     yield "priority", str(job.priority)
     yield "attempts", f"{job.attempts} of {job.most_attempts}"
+    if job.progress is not None:
+        yield "progress", in_words(job.progress)
     if job.timeout is not None:
         yield "timeout", short(job.timeout)
     if job.backoff is not None:

@@ -9,12 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from jobqueue.model.names import slug
+from jobqueue.model.progress import Progress
 from jobqueue.model.retry import DEFAULT_ATTEMPTS, Backoff
 
 PRIORITIES = {"urgent": 0, "high": 5, "normal": 10, "low": 20}
 DEFAULT_PRIORITY = 10
 LOWEST_PRIORITY = 99
 ON_PARENT_FAILURE = ("skip", "run", "fail")
+ON_CONFLICT = ("wait", "reject", "supersede")
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=1000)]
@@ -25,17 +27,23 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `reason` is one word for programs: error (the handler raised), crashed, timeout, cancelled, expired,
     skipped (a parent failed), unknown_type, payload, result.
-    `type` is the exception's class, `message` its text, `traceback` where it was raised.
+    `type` is the exception's class, `message` its text, `traceback` where it was raised. Of a process that died:
+    `exit_code` (negative: the number of the signal) and `peak_memory`, the most it held, in bytes.
     """
 
     reason: str = "error"
     type: str | None = None
     message: str = ""
     traceback: str | None = None
+    exit_code: int | None = None
+    peak_memory: int | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One finished try of a job: `outcome` is done, failed, crashed, cancelled, snoozed or released."""
+    """One finished try of a job: `outcome` is done, failed, crashed, cancelled, snoozed or released.
+
+    `metrics` are the numbers that the handler counted in this attempt, each one summed.
+    """
 
     number: int
     outcome: str
@@ -43,6 +51,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     claimed_at: Aware | None = None
     finished_at: Aware | None = None
     error: Failure | None = None
+    metrics: dict[str, float] = {}
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,6 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_after: Aware | None = None
     expires_at: Aware | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    max_crashes: Annotated[int, Meta(ge=1, le=1000)] | None = None
     backoff: Backoff | None = None
     timeout: Annotated[float, Meta(gt=0)] | None = None
     after: tuple[str, ...] = ()
@@ -69,6 +79,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency_key: Text | None = None
     key_scope: Text | None = None
     concurrency_key: Text | None = None
+    on_conflict: Literal["wait", "reject", "supersede"] = "wait"
     pipeline_version: Text | None = None
     project: Text | None = None
     batch: Text | None = None
@@ -85,7 +96,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     locked_by: str | None = None
     error: Failure | None = None
     result: Any = None
-    progress: Any = None
+    progress: Progress | None = None
     metrics: dict[str, float] = {}
     artifacts: dict[str, Any] = {}
     history: tuple[Attempt, ...] = ()

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from jobqueue.errors import InvalidJob, UnreadableJob
-from jobqueue.model.job import DEFAULT_PRIORITY, LOWEST_PRIORITY, ON_PARENT_FAILURE, PRIORITIES, Failure, Job
+from jobqueue.model.job import DEFAULT_PRIORITY, LOWEST_PRIORITY, ON_CONFLICT, ON_PARENT_FAILURE, PRIORITIES, Failure, Job
 from jobqueue.model.json_value import check_json
-from jobqueue.model.retry import MOST_ATTEMPTS, parse_attempts, parse_backoff
+from jobqueue.model.retry import MOST_ATTEMPTS, parse_attempts, parse_backoff, parse_crashes
 from jobqueue.model.times import parse_duration, parse_time
 
 LONGEST_TEXT = 1000
@@ -107,6 +107,12 @@ def parse_on_parent_failure(value: Any, field: str = "on_parent_failure") -> str
     return str(value)
 
 
+def parse_on_conflict(value: Any, field: str = "on_conflict") -> str:
+    if value not in ON_CONFLICT:
+        raise InvalidJob(f"{field}: {value!r:.80} is unknown; give one of {', '.join(ON_CONFLICT)}")
+    return str(value)
+
+
 def parse_key_scope(value: Any, field: str = "key_scope") -> str:
     if value in ("exists", "active"):
         return str(value)
@@ -138,6 +144,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "run_after": parse_time,
     "expires_at": parse_time,
     "max_attempts": parse_attempts,
+    "max_crashes": parse_crashes,
     "backoff": parse_backoff,
     "timeout": parse_timeout,
     "after": parse_after,
@@ -145,6 +152,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "idempotency_key": parse_key,
     "key_scope": parse_key_scope,
     "concurrency_key": parse_text,
+    "on_conflict": parse_on_conflict,
     "pipeline_version": parse_text,
     "project": parse_name_or_number,
     "batch": parse_name_or_number,

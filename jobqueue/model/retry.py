@@ -12,6 +12,7 @@ from jobqueue.errors import InvalidJob
 from jobqueue.model.times import LONGEST, Duration, parse_duration
 
 DEFAULT_ATTEMPTS = 3
+DEFAULT_CRASHES = 2
 MOST_ATTEMPTS = 1000
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST.total_seconds())]
 """Bounded, so that no file can carry a wait that no timedelta holds."""
@@ -40,23 +41,43 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How many attempts there are in all, and the wait between them."""
+    """How many attempts there are in all, how many of them may kill their process, and the wait between them."""
 
     attempts: int = DEFAULT_ATTEMPTS
+    crashes: int = DEFAULT_CRASHES
     backoff: Backoff = Backoff()
 
 
 def exponential(
-    base: Duration = 2, cap: Duration = 600, attempts: int = DEFAULT_ATTEMPTS, factor: float = 2.0, jitter: float = 0.5
+    base: Duration = 2,
+    cap: Duration = 600,
+    attempts: int = DEFAULT_ATTEMPTS,
+    factor: float = 2.0,
+    jitter: float = 0.5,
+    crashes: int = DEFAULT_CRASHES,
 ) -> RetryPolicy:
-    """Waits that grow: base, base * factor, ... up to cap. `attempts` counts all of them, the first included."""
-    wait = {"base": base, "cap": cap, "factor": factor, "jitter": jitter}
-    return RetryPolicy(attempts=parse_attempts(attempts), backoff=parse_backoff(wait))
+    """Waits that grow: base, base * factor, ... up to cap. `attempts` counts all of them, the first included.
+
+    A job whose process has died in `crashes` of its attempts is not tried again.
+    """
+    return policy(attempts, crashes, {"base": base, "cap": cap, "factor": factor, "jitter": jitter})
 
 
-def constant(wait: Duration, attempts: int = DEFAULT_ATTEMPTS) -> RetryPolicy:
+def constant(wait: Duration, attempts: int = DEFAULT_ATTEMPTS, crashes: int = DEFAULT_CRASHES) -> RetryPolicy:
     """The same wait after each failed attempt."""
-    return RetryPolicy(attempts=parse_attempts(attempts), backoff=parse_backoff(wait))
+    return policy(attempts, crashes, wait)
+
+
+def policy(attempts: int, crashes: int, wait: Any) -> RetryPolicy:
+    return RetryPolicy(attempts=parse_attempts(attempts), crashes=parse_crashes(crashes), backoff=parse_backoff(wait))
+
+
+def parse_crashes(value: Any, field: str = "max_crashes") -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidJob(f"{field}: {value!r} is not a whole number; 2 means that a second crash is the last")
+    if not 1 <= value <= MOST_ATTEMPTS:
+        raise InvalidJob(f"{field}: {value} is out of range; give 1 (no attempt after a crash) to {MOST_ATTEMPTS}")
+    return value
 
 
 def parse_attempts(value: Any, field: str = "max_attempts") -> int:

@@ -21,6 +21,7 @@ from jobqueue.model.retry import Backoff, RetryPolicy
 from jobqueue.model.status import Status
 
 NO_POLICY = RetryPolicy()
+SUPERSEDED = "superseded by "
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -29,6 +30,8 @@ class Transition(msgspec.Struct, frozen=True):
     job: Job
     to: Status
     attempt: Attempt | None = None
+    noted: bool = False
+    """The attempt may have left a progress file or a checkpoint."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -61,7 +64,8 @@ def fail(
     """The attempt failed: back to pending while attempts are left, else to failed.
 
     `policy` is the handler's; what the job says of itself goes before it. `chance` is a random number from 0 to 1
-    for the jitter. `final` ends the job whatever is left; `delay` overrides the backoff.
+    for the jitter. `final` ends the job whatever is left; `delay` overrides the backoff. An attempt whose own process
+    died (it has an exit code) counts against the crashes too.
     """
     number = job.attempts + 1
     attempt = Attempt(
@@ -72,7 +76,7 @@ def fail(
         finished_at=run.finished_at,
         error=error,
     )
-    if final or number >= (job.max_attempts or policy.attempts):
+    if final or number >= (job.max_attempts or policy.attempts) or crashed_enough(job, error, policy):
         return Transition(finish(job, run, error=error), Status.FAILED, attempt)
     wait = delay if delay is not None else next_wait(job.backoff or policy.backoff, number, chance)
     waiting = replace(
@@ -83,6 +87,15 @@ def fail(
         history=(*job.history, attempt),
     )
     return Transition(waiting, Status.PENDING, attempt)
+
+
+def crashed_enough(job: Job, error: Failure, policy: RetryPolicy) -> bool:
+    """Whether its process has died too often since somebody last asked for it. The death of a worker proves nothing."""
+    if error.exit_code is None:
+        return False
+    earlier = job.history[len(job.history) - min(job.attempts, len(job.history)) :]
+    crashes = 1 + sum(attempt.error is not None and attempt.error.exit_code is not None for attempt in earlier)
+    return crashes >= (job.max_crashes or policy.crashes)
 
 
 def next_wait(backoff: Backoff, number: int, chance: float) -> timedelta:
@@ -159,6 +172,7 @@ def reopened(job: Job, now: datetime, run_after: datetime | None = None) -> Job:
         error=None,
         result=None,
         progress=None,
+        metrics={},
     )
 
 
@@ -171,6 +185,7 @@ def final_attempt(job: Job) -> Attempt:
         claimed_at=job.claimed_at,
         finished_at=job.finished_at,
         error=job.error,
+        metrics=job.metrics,
     )
 
 
@@ -185,4 +200,15 @@ def finish(job: Job, run: Run, *, result: Any = None, error: Failure | None = No
         result=result,
         error=error,
         progress=None,
+        metrics={},
     )
+
+
+def said_why(transition: Transition, why: str) -> Transition:
+    """The end of a job that made way for another names that job."""
+    job, attempt = transition.job, transition.attempt
+    if job.error is None or not why.startswith(SUPERSEDED):
+        return transition
+    error = replace(job.error, message=why)
+    told = attempt if attempt is None or attempt.error is None else replace(attempt, error=error)
+    return replace(transition, job=replace(job, error=error), attempt=told)

@@ -31,6 +31,11 @@ class Bulk:
         return [change.id for change in self.changes if change.outcome == "cancelling"]
 
     @property
+    def asked(self) -> dict[str, str]:
+        """What to expect of each running job that was asked to stop, by id: a thread can only be asked."""
+        return {change.id: change.why for change in self.changes if change.outcome == "cancelling"}
+
+    @property
     def refused(self) -> dict[str, str]:
         """Why, by id."""
         return {change.id: change.why for change in self.changes if change.outcome in ("refused", "missing")}

@@ -10,12 +10,15 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.errors import ConfigError, InvalidJob
+from jobqueue.model.budget import read_budgets
+from jobqueue.model.limit import Budget, Limit, read_limits
 from jobqueue.model.request import nearest
+from jobqueue.model.retention import NO_RETENTION, Retention, read_retention
 from jobqueue.model.times import parse_duration
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "jobqueue.yaml"
 SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+SMALLEST_LOG = 4096
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 
 
@@ -38,10 +42,18 @@ class Config:
     durability: str = "strict"
     settle_time: float = 2.0
     max_file_size: int = 1024**2
+    max_log_size: int = 1024**2
     poll_interval: float = 1.0
     grace: float = 30.0
+    cancel_grace: float = 5.0
+    max_jobs_per_child: int | None = None
+    max_memory: int | None = None
     log_level: str = "info"
     port: int = 8787
+    schedules: tuple[dict[str, Any], ...] = ()
+    retention: Retention = NO_RETENTION
+    limits: dict[str, Limit] = field(default_factory=dict)
+    budgets: dict[str, tuple[Budget, ...]] = field(default_factory=dict)
     file: Path | None = None
 
     def with_arguments(self, **given: Any) -> Config:
@@ -137,6 +149,22 @@ def size(value: Any, name: str) -> int:
     return count
 
 
+def log_size(value: Any, name: str) -> int:
+    if (count := size(value, name)) < SMALLEST_LOG:
+        raise ConfigError(f"{name}: {value!r} is out of range; give at least {SMALLEST_LOG} bytes")
+    return count
+
+
+def schedules(value: Any, name: str) -> tuple[dict[str, Any], ...]:
+    from jobqueue.model.schedule_request import read_schedules  # a folder without schedules need not pay for it
+
+    return read_schedules(value, name)
+
+
+def retention(value: Any, name: str) -> Retention:
+    return read_retention(value, name, size)
+
+
 PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "queue_dir": text,
     "handlers": texts,
@@ -146,10 +174,18 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "durability": one_of("strict", "relaxed"),
     "settle_time": duration,
     "max_file_size": size,
+    "max_log_size": log_size,
+    "limits": read_limits,
+    "budgets": read_budgets,
     "poll_interval": positive_duration,
     "grace": duration,
+    "cancel_grace": duration,
+    "max_jobs_per_child": whole(1, 1_000_000_000),
+    "max_memory": size,
     "log_level": one_of("debug", "info", "warning", "error"),
     "port": whole(0, 65535),
+    "schedules": schedules,
+    "retention": retention,
 }
 
 
@@ -249,13 +285,46 @@ def read_settings(loader: yaml.SafeLoader, folder: Path, shown: str) -> dict[str
 def read_value(loader: yaml.SafeLoader, key: str, node: yaml.Node, shown: str) -> Any:
     """The parsed value of one key; None where nothing stands behind it, which leaves the default."""
     at = f"{shown}:{node.start_mark.line + 1}"
+    refuse_twice(node, key, shown)
     try:
         value = loader.construct_object(node, deep=True)
         return None if value is None else parse(key, value, key)
     except ConfigError as error:
-        raise ConfigError(f"{at}: {error}") from None
+        raise ConfigError(f"{shown}:{line_of(node, key, str(error))}: {error}") from None
     except (ValueError, OverflowError) as error:  # a date such as 2026-13-45
         raise ConfigError(f"{at}: {key}: {error}") from None
+
+
+def entries(node: yaml.Node, name: str) -> list[tuple[str, yaml.Node, yaml.Node]]:
+    """What stands inside a value: how messages name it, where it begins, and its own value."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        return [(f"{name}.{key.value}", key, value) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [(f"{name}[{number}]", item, item) for number, item in enumerate(node.value)]
+    return []
+
+
+def line_of(node: yaml.Node, name: str, message: str) -> int:
+    """The line of the innermost entry that a message begins with: `schedules.nightly.cron: ...`."""
+    line: int = node.start_mark.line + 1
+    for inner, begins, value in entries(node, name):
+        if message.startswith((f"{inner}:", f"{inner}.", f"{inner}[")):
+            return max(begins.start_mark.line + 1, line_of(value, inner, message) if entries(value, inner) else 0)
+    return line
+
+
+def refuse_twice(node: yaml.Node, name: str, shown: str, around: frozenset[yaml.Node] = frozenset()) -> None:
+    """YAML would let the second of two entries with the same key take the place of the first."""
+    found: set[str] = set()
+    around |= {node}
+    for inner, begins, value in entries(node, name):
+        problem = "given twice; keep one" if inner in found else "contains itself" if value in around else ""
+        if problem:
+            raise ConfigError(f"{shown}:{begins.start_mark.line + 1}: {inner}: {problem}")
+        found.add(inner)
+        refuse_twice(value, inner, shown, around)
 
 
 def place(key: str, value: Any, folder: Path) -> Any:

@@ -6,6 +6,7 @@ import platform
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobqueue.model.status import Status
 from jobqueue.model.times import short
+from jobqueue.queue.scheduling import outlook
 from jobqueue.queue.why import why
 from jobqueue.store.finding import Finding, Level, size, some
 from jobqueue.store.reading import NOT_A_JOB
@@ -27,6 +29,8 @@ START = "start one: python -m jobqueue.worker"
 LONG_WAIT = timedelta(hours=1)
 LOOK_AT = 500
 MEMINFO = "/proc/meminfo"
+CLOCK_WENT_BACK = timedelta(days=1)
+MANY_FINISHED = 100_000
 LITTLE_MEMORY = 256 << 20
 PACKAGES = ("jobqueue", "msgspec", "filelock", "watchdog", "click", "rich", "pandas", "ipywidgets", "jupyterlab")
 
@@ -94,6 +98,14 @@ def look_at_pauses(queue: Queue) -> Looked:
         yield Finding("warn", "paused", pause.sentence(f"the type {type!r}"), f"queue.resume(type={type!r})")
 
 
+def look_at_budgets(queue: Queue) -> Looked:
+    for spent in queue.store.spent():
+        if spent.over:
+            yield Finding("warn", "budgets", str(spent), f"give more, with queue.budget({spent.type!r}, ...), or wait")
+        else:
+            yield Finding("ok", "budgets", str(spent))
+
+
 def look_at_waiting(queue: Queue) -> Looked:
     """The due jobs that have waited longest, and why they still do."""
     now = queue.clock.now()
@@ -108,14 +120,42 @@ def look_at_waiting(queue: Queue) -> Looked:
         yield Finding(level, "waiting longest", "; ".join(found), fix)
 
 
+def look_at_schedules(queue: Queue) -> Looked:
+    records, now = queue.store.schedules.all(), queue.clock.now()
+    for file, why_not in sorted(queue.store.schedules.problems.items()):
+        yield Finding("warn", "schedules", f"{file} is no schedule and is left out: {why_not}", "mend it, or remove it")
+    ahead = [record.name for record in records if (record.handled or now) > now + CLOCK_WENT_BACK]
+    if ahead:
+        fix = "the clock was set back; make them again, or they rest until then"
+        yield Finding("warn", "schedules", f"have run for times to come: {some(ahead)}", fix)
+    if records:
+        yield Finding("ok", "schedules", some([f"{record.name} {outlook(record, now)}" for record in records]))
+
+
+def look_at_retention(queue: Queue) -> Looked:
+    counts, rules = queue.store.counts(), queue.config.retention
+    kept = [status for status in (Status.DONE, Status.FAILED) if status.value not in rules.rules]
+    piled = [f"{counts[status]:,} {status} jobs" for status in kept if counts[status] > MANY_FINISHED]
+    if piled:
+        fix = "say in jobqueue.yaml how long they are kept, like retention: {done: 7d, failed: 30d}"
+        yield Finding("warn", "retention", f"{some(piled)}, and no rule lets them go", fix)
+    elif rules.rules:
+        yield Finding("ok", "retention", str(rules))
+
+
 # The machine
 
 
-def look_at_memory() -> Looked:
+def available_memory() -> int | None:
+    """Bytes; None where the system does not say."""
     match = re.search(r"^MemAvailable:\s*(\d+) kB", Path(MEMINFO).read_text(), re.MULTILINE)
-    if match is None:
+    return None if match is None else int(match[1]) * 1024
+
+
+def look_at_memory() -> Looked:
+    free = available_memory()
+    if free is None:
         return
-    free = int(match[1]) * 1024
     if free < LITTLE_MEMORY:
         fix = "fewer slots (--concurrency), or handlers that hold less: the kernel kills the largest process"
         yield Finding("warn", "memory", f"{size(free)} available", fix)
@@ -124,20 +164,26 @@ def look_at_memory() -> Looked:
 
 
 def look_at_versions() -> Looked:
+    yield Finding("ok", "versions", versions())
+
+
+def versions() -> str:
+    """Python and the packages that matter here, those that are installed."""
     found = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    yield Finding("ok", "versions", ", ".join(found))
+    return ", ".join(found)
 
 
 QUEUE_LOOKS: tuple[tuple[str, Callable[[Queue], Looked]], ...] = (
     ("workers", look_at_workers),
     ("types without a worker", look_at_types),
     ("paused", look_at_pauses),
+    ("budgets", look_at_budgets),
     ("waiting longest", look_at_waiting),
+    ("schedules", look_at_schedules),
+    ("retention", look_at_retention),
 )
 MACHINE_LOOKS: tuple[tuple[str, Callable[[], Looked]], ...] = (
     ("memory", look_at_memory),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import os
+from collections.abc import Callable, Generator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from jobqueue.errors import JobFailed, JobNotFound, StillRunning
+from jobqueue.errors import JobFailed, JobNotFound
 from jobqueue.model.job import Attempt, Failure, Job
+from jobqueue.model.progress import Progress
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.times import Duration, parse_duration
+from jobqueue.model.times import Duration
+from jobqueue.queue.following import artifacts, follow, items, read_log
+from jobqueue.queue.waiting import wait
 from jobqueue.store.base import Located
 
 if TYPE_CHECKING:
@@ -18,7 +23,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 T = TypeVar("T")
-FIRST_LOOK, LAST_LOOK = 0.005, 0.1
 
 
 class Field(Generic[T]):
@@ -41,7 +45,8 @@ class Field(Generic[T]):
 class JobHandle(Generic[R]):
     """One job, wherever it is by now. Each attribute reads the job's file; times are aware UTC.
 
-    `outcome` says what `enqueue` did: `created`, or `exists` where an idempotency key or id was taken already.
+    `outcome` says what `enqueue` did: `created`, `exists` where an idempotency key or id was taken already, or `rejected`
+    where another job has its concurrency key (then this is that job). `superseded` is how many jobs it took the place of.
     A job that was purged keeps the values last seen; its `status` raises `JobNotFound`.
     """
 
@@ -66,20 +71,25 @@ class JobHandle(Generic[R]):
     finished_at: Field[datetime | None] = Field()
     locked_by: Field[str | None] = Field()
     history: Field[tuple[Attempt, ...]] = Field()
-    progress: Field[Any] = Field()
+    progress: Field[Progress | None] = Field()
     metrics: Field[dict[str, float]] = Field()
-    artifacts: Field[dict[str, Any]] = Field()
 
-    def __init__(self, queue: Queue, located: Located, outcome: str = "found") -> None:
+    def __init__(self, queue: Queue, located: Located, outcome: str = "found", superseded: int = 0) -> None:
         self.queue = queue
         self.id = located.job.id
         self.outcome = outcome
+        self.superseded = superseded
         self._located = located
 
     @property
     def created(self) -> bool:
-        """Whether this call made the job; False where an idempotency key or id led to one that existed."""
+        """Whether this call made the job; False where an idempotency key or id led to one that existed, or it was rejected."""
         return self.outcome == "created"
+
+    @property
+    def conflict(self) -> str:
+        """Why `enqueue` made no job, where it was rejected; else empty."""
+        return f"Another process is running: {self.id}" if self.outcome == "rejected" else ""
 
     @property
     def located(self) -> Located:
@@ -124,25 +134,78 @@ class JobHandle(Generic[R]):
         return self.located.cancelling
 
     def wait(self, timeout: Duration | None = None) -> JobHandle[R]:
-        """Waits until the job is done or failed; raises `StillRunning` when `timeout` is over. Ctrl-C works."""
-        deadline = None if timeout is None else time.monotonic() + parse_duration(timeout, "timeout").total_seconds()
-        pause = FIRST_LOOK
-        while not self.finished:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise StillRunning(f"job {self.id} has not finished in {timeout}: {self.queue.why(self.id)}")
-            time.sleep(pause)
-            pause = min(pause * 1.5, LAST_LOOK)
+        """Waits until the job is done or failed; raises `StillRunning` when `timeout` is over.
+
+        Ctrl-C ends the waiting, and the job goes on. In an async function, `await job` instead.
+        """
+        self._located = wait(self, timeout)
         return self
 
     def result(self, timeout: Duration | None = None) -> R:
         """What the handler returned, as JSON holds it; waits for it, and raises `JobFailed` where the job failed."""
-        self.wait(timeout)
-        located = self._located
+        return self.outcome_of(wait(self, timeout))
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """`await job` is `job.result()` without blocking the event loop; who cancels it stops waiting, and the job goes on."""
+        from jobqueue.queue.awaiting import wait_in_loop
+
+        located = yield from wait_in_loop(self).__await__()
+        return self.outcome_of(located)
+
+    def outcome_of(self, located: Located) -> R:
         if located.status is Status.FAILED:
             error = located.job.error or Failure(reason="rejected", message=located.reason or "it could not be read as a job")
             raise JobFailed(self.id, error.reason, error.message, error.traceback)
         value: R = located.job.result
         return value
+
+    def run_here(self, handler: Callable[..., Any] | str | os.PathLike[str] | None = None) -> Any:
+        """Calls the job's handler in this process, with the job's exact payload, and returns what it returns.
+
+        Exceptions come out as they are, so that `%debug` works; the job itself is not changed. The handler is
+        `handler` (a function, or the module or .py file it is in), else the one of this type in `__main__` (a notebook's
+        cells) or in the `handlers` of jobqueue.yaml. What it tells its context stays in this process.
+        """
+        from jobqueue.queue.here import run_here
+
+        return run_here(self, handler)
+
+    def to_notebook(self, path: str | os.PathLike[str]) -> Path:
+        """Writes a notebook with the payload, the error and a cell that runs the job again; never over a file."""
+        from jobqueue.queue.notebook_of import to_notebook
+
+        return to_notebook(self, path)
+
+    def bundle(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the job with its log, items, artifacts and environment into one zip file; never over a file.
+
+        `queue.import_bundle(path)` opens it in another queue.
+        """
+        from jobqueue.queue.bundle import bundle
+
+        return bundle(self, path)
+
+    def log(self, tail: int | None = 200) -> str:
+        """The last lines (with None: all) of what its attempts printed and logged, during the run and after it."""
+        return read_log(self, tail)
+
+    def follow(self, tail: int | None = None) -> None:
+        """Prints the log as it grows, and at last what became of the job. Ctrl-C ends the following, and the job goes on."""
+        try:
+            for text in follow(self, tail):
+                print(text, end="", flush=True)
+            print(self.why())
+        except KeyboardInterrupt:
+            print(f"\nno longer following {self.id}; it goes on")
+
+    def items(self) -> list[dict[str, Any]]:
+        """What `ctx.track` has done, oldest first: {track, key, seconds, metrics, at, attempt, round} for each item."""
+        return items(self)
+
+    @property
+    def artifacts(self) -> dict[str, dict[str, Any]]:
+        """The files that the handler kept: `{name: {"size": bytes, "path": where the copy lies}}`."""
+        return artifacts(self)
 
     def why(self) -> str:
         """One sentence: why it has not run yet, or what became of it."""
@@ -172,4 +235,5 @@ class JobHandle(Generic[R]):
             status = self.status.value
         except JobNotFound:
             status = "gone"
-        return f"<Job {self.id} {self._located.job.type} {status}>"
+        note = f"; rejected: {self.conflict}" if self.outcome == "rejected" else ""
+        return f"<Job {self.id} {self._located.job.type} {status}{note}>"

@@ -17,7 +17,8 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from jobqueue.errors import HandlerError, HandlerNotImportable, InvalidJob
-from jobqueue.model.request import parse_text, parse_timeout, parse_type
+from jobqueue.model.limit import NO_LIMIT, Limit, Rate, fields_of_key, parse_concurrency, parse_rate
+from jobqueue.model.request import parse_on_conflict, parse_text, parse_timeout, parse_type
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.times import Duration
 from jobqueue.queue.shape import Function, Shape, names_context, read_shape
@@ -36,6 +37,9 @@ class HandlerMark(msgspec.Struct, frozen=True, eq=False):
     retry: RetryPolicy | None = None
     timeout: float | None = None
     pipeline_version: str | None = None
+    limit: Limit = NO_LIMIT
+    concurrency_key: str | None = None
+    on_conflict: str = "wait"
 
 
 @overload
@@ -47,6 +51,10 @@ def handler(
     retry: RetryPolicy | None = None,
     timeout: Duration | None = None,
     pipeline_version: str | None = None,
+    rate: str | Rate | None = None,
+    concurrency: int | None = None,
+    concurrency_key: str | None = None,
+    on_conflict: str = "wait",
 ) -> Callable[[F], F]: ...
 def handler(
     type: Any = None,
@@ -54,14 +62,24 @@ def handler(
     retry: RetryPolicy | None = None,
     timeout: Duration | None = None,
     pipeline_version: str | None = None,
+    rate: str | Rate | None = None,
+    concurrency: int | None = None,
+    concurrency_key: str | None = None,
+    on_conflict: str = "wait",
 ) -> Any:
-    """Marks a plain function as the handler of a type, by default of the type that has the function's name."""
+    """Marks a plain function as the handler of a type, by default of the type that has the function's name.
+
+    For all workers on a queue together: `rate="30/m"` starts at most so many in any minute, `concurrency=2` runs at most
+    so many at a time, and `concurrency_key="repo"` (or `"{owner}/{repo}"`, over its arguments) one for each key. While
+    the key is taken a new job waits; with `on_conflict="reject"` it is not made, with `"supersede"` the others are ended.
+    """
 
     def mark(function: F) -> F:
         name = getattr(function, "__name__", repr(function))
         try:
             refuse_unfit(function, name)
             noted = read_mark(name, type if isinstance(type, str) else None, retry, timeout, pipeline_version)
+            noted = with_limits(noted, function, rate, concurrency, concurrency_key, on_conflict)
         except InvalidJob as error:
             raise HandlerError(f"{name}: {error}") from None
         setattr(function, MARK, noted)
@@ -81,6 +99,21 @@ def read_mark(name: str, type: str | None, retry: Any, timeout: Any, version: An
         timeout=None if timeout is None else parse_timeout(timeout),
         pipeline_version=None if version is None else parse_text(version, "pipeline_version"),
     )
+
+
+def with_limits(mark: HandlerMark, function: Function, rate: Any, concurrency: Any, key: Any, conflict: Any) -> HandlerMark:
+    limit = Limit(
+        rate=None if rate is None else parse_rate(rate),
+        concurrency=None if concurrency is None else parse_concurrency(concurrency),
+    )
+    if key is not None:
+        parameters = inspect.signature(function).parameters.values()
+        missing = fields_of_key(parse_text(key, "concurrency_key")) - {one.name for one in parameters}
+        if missing and not any(one.kind is one.VAR_KEYWORD for one in parameters):
+            raise InvalidJob(f"concurrency_key: {min(missing)!r} is not an argument of it; give one, or '{{owner}}/{{repo}}'")
+    elif conflict != "wait":
+        raise InvalidJob("on_conflict: given without concurrency_key")
+    return msgspec.structs.replace(mark, limit=limit, concurrency_key=key, on_conflict=parse_on_conflict(conflict))
 
 
 def refuse_unfit(function: Any, name: str) -> None:
@@ -121,6 +154,7 @@ class Handler(msgspec.Struct, frozen=True, eq=False):
     timeout: float | None
     pipeline_version: str | None
     shape: Shape
+    limit: Limit = NO_LIMIT
 
     @property
     def takes_context(self) -> str | None:
@@ -145,7 +179,7 @@ def handler_of(function: Function) -> Handler:
 @lru_cache(maxsize=1024)
 def read_handler(function: Function, mark: HandlerMark) -> Handler:
     policy = mark.retry or RetryPolicy()
-    return Handler(mark.type, function, policy, mark.timeout, mark.pipeline_version, read_shape(function))
+    return Handler(mark.type, function, policy, mark.timeout, mark.pipeline_version, read_shape(function), mark.limit)
 
 
 # Whether a worker could import a function
@@ -166,7 +200,8 @@ def require_importable(function: Function) -> None:
     if problem:
         raise HandlerNotImportable(
             f"{name.rpartition('.')[2]}: {problem}, where a worker cannot import it; put it into a module, such as "
-            "handlers.py, import it from there, and start the worker with --handlers handlers.py"
+            "handlers.py, import it from there, and start the worker with --handlers handlers.py; or enqueue by its type, "
+            "as in queue.enqueue('score', {...}), and run it in this very process: queue.drain()"
         )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+from jobqueue.errors import InvalidJob
 from jobqueue.model.clock import Clock
 from jobqueue.model.job import DEFAULT_PRIORITY, Job
+from jobqueue.model.limit import fill_key
 from jobqueue.model.names import make_id, request_key
 from jobqueue.model.request import name_in, parse_payload, parse_text, parse_type, read_options
 from jobqueue.queue.handler import handler_of, mark_of, require_importable
@@ -34,6 +38,8 @@ class Making:
             fields["idempotency_key"] = request_key(type, payload, fields.get("pipeline_version"))
         if "name" not in fields and "name" in payload:
             fields["name"] = name_in(payload)
+        if fields.get("on_conflict", "wait") != "wait" and "concurrency_key" not in fields:
+            raise InvalidJob("on_conflict: given without concurrency_key")
         for parent in fields.get("after", ()):
             self.check_parent(parent)
         given = options.get("id")
@@ -65,12 +71,24 @@ def call_of(
     return handler.type, check_call(function, args, kwargs)
 
 
-def options_of(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """What the handler's mark says of retries goes into the job, so that whoever rescues it knows too."""
+def options_of(function: Callable[..., Any], options: dict[str, Any], payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What the handler's mark says of retries and of conflicts goes into the job, so that whoever takes it knows too."""
     mark = mark_of(function)
-    if mark is None or mark.retry is None:
+    if mark is None or (mark.retry is None and mark.concurrency_key is None):
         return options
-    own: dict[str, Any] = {"backoff": mark.retry.backoff}
-    if "max_retries" not in options:
-        own["max_attempts"] = mark.retry.attempts
+    own: dict[str, Any] = {}
+    if mark.retry is not None:
+        own["backoff"] = mark.retry.backoff
+        if "max_retries" not in options:
+            own["max_attempts"] = mark.retry.attempts
+    if mark.concurrency_key is not None and "concurrency_key" not in options:
+        key = fill_key(mark.concurrency_key, {**defaults_of(function), **payload})
+        if key:
+            own |= {"concurrency_key": key, "on_conflict": mark.on_conflict}
     return own | options
+
+
+@lru_cache(maxsize=1024)
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not one.empty}

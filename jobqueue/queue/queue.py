@@ -4,47 +4,43 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from msgspec.structs import replace
-
-from jobqueue.errors import InvalidJob, JobNotFound, Unsupported
+from jobqueue.errors import InvalidJob, JobNotFound
 from jobqueue.model.clock import Clock, SystemClock
-from jobqueue.model.control import Control, Pause
-from jobqueue.model.filter import LONG_AGO
+from jobqueue.model.control import Control
 from jobqueue.model.job import Job
-from jobqueue.model.request import parse_type, read_options
-from jobqueue.model.status import FINISHED, Status, parse_statuses
-from jobqueue.model.times import parse_moment
+from jobqueue.model.request import read_options
+from jobqueue.model.status import Status, parse_statuses
+from jobqueue.model.times import Duration
+from jobqueue.queue import ruling
+from jobqueue.queue.batch import Batch, find_batch
 from jobqueue.queue.bulk import Bulk
-from jobqueue.queue.choosing import LEFT_OUT, JobLike, check_page, choose, id_of, ids_of, read_filter, rehearse
+from jobqueue.queue.changing import Chosen, cancel, purge, retry
+from jobqueue.queue.choosing import JobLike, check_page, id_of, ids_of, read_filter
 from jobqueue.queue.config import Config, load_config
 from jobqueue.queue.context import JobContext
 from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.making import Making, call_of, options_of
+from jobqueue.queue.opening import MEMORY, open_store
+from jobqueue.queue.page import JobPage
+from jobqueue.queue.seen import WorkerHandle
 from jobqueue.queue.stats import Stats, read_stats, stats_by
 from jobqueue.queue.unserved import Unserved
 from jobqueue.queue.why import why
-from jobqueue.store.base import Change, Store, WorkerInfo
-from jobqueue.store.memory import MemoryStore
-from jobqueue.store.spool import Spool, me
+from jobqueue.store.base import Store
 
 if TYPE_CHECKING:
+    from jobqueue.queue.health import Health
+    from jobqueue.queue.here import DrainCounts
+    from jobqueue.queue.scheduling import Schedule, Schedules
+    from jobqueue.queue.starting import Source
     from jobqueue.store.finding import Finding
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MEMORY = ":memory:"
-
-
-class JobPage(list[JobHandle[Any]]):
-    """A page of jobs: a list of handles, `len(page)` of them, out of `total` that match."""
-
-    def __init__(self, handles: Iterable[JobHandle[Any]], total: int) -> None:
-        super().__init__(handles)
-        self.total = total
 
 
 class Queue:
@@ -65,30 +61,12 @@ class Queue:
     ) -> None:
         self.config = (config or load_config()).with_arguments(durability=durability)
         self.clock: Clock = clock or SystemClock()
-        self.store: Store = self.open(path, create)
+        self.store: Store = open_store(path, self.config, self.clock, create)
         self.options: dict[str, Any] = {}
         self.making = Making(self.clock, self.store.get)
         self.unserved = Unserved(self.store)
         with nullcontext() if create else suppress(OSError):  # a queue that may only be read
             self.store.rescue()
-
-    def open(self, path: str | os.PathLike[str] | Store | None, create: bool) -> Store:
-        if path is None:
-            path = self.config.queue_dir
-        if path == MEMORY:
-            return MemoryStore(self.clock)
-        if not isinstance(path, (str, os.PathLike)):
-            return path
-        if "://" in str(path):
-            raise Unsupported(f"{path}: there is no store for such an address; give a folder, or ':memory:'")
-        return Spool(
-            path,
-            clock=self.clock,
-            durability=self.config.durability,
-            settle_time=self.config.settle_time,
-            max_file_size=self.config.max_file_size,
-            create=create,
-        )
 
     # -- adding
 
@@ -113,30 +91,28 @@ class Queue:
             options = self.options | kwargs
             return self.put([self.making.job(what, args[0] if args else {}, options)], options)[0]
         type, payload = call_of(what, args, kwargs, importable=self.store.url != MEMORY)
-        return self.put([self.making.job(type, payload, options_of(what, self.options))], self.options)[0]
+        return self.put([self.making.job(type, payload, options_of(what, self.options, payload))], self.options)[0]
 
     @overload
-    def enqueue_many(self, type: str, payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> list[JobHandle[Any]]: ...
+    def enqueue_many(self, type: str, payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> Batch[Any]: ...
     @overload
-    def enqueue_many(
-        self, handler: Callable[..., R], payloads: Iterable[Mapping[str, Any]], /, **options: Any
-    ) -> list[JobHandle[R]]: ...
-    def enqueue_many(self, what: Any, payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> list[JobHandle[Any]]:
+    def enqueue_many(self, handler: Callable[..., R], payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> Batch[R]: ...
+    def enqueue_many(self, what: Any, payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> Batch[Any]:
         """Adds a job for each payload, all with the same options, as one group: far cheaper than one by one.
 
         All payloads are checked before the first job is stored. If the disk refuses in the middle of a large group,
-        some of it may have been stored; with an idempotency key for each job, simply try again.
+        some of it may have been stored; with an idempotency key for each job, simply try again. The answer is a list of
+        handles that can be asked together: `.results()`, `.as_completed()`, `.progress()`.
         """
         options = self.options | options
         if isinstance(what, str):
             jobs = [self.making.job(what, payload, options) for payload in payloads]
         else:
-            options = options_of(what, options)
             calls = [call_of(what, (), payload, importable=self.store.url != MEMORY) for payload in payloads]
-            jobs = [self.making.job(type, payload, options) for type, payload in calls]
+            jobs = [self.making.job(type, payload, options_of(what, options, payload)) for type, payload in calls]
         if len(jobs) > 1 and options.get("id"):
             raise InvalidJob("id: one id cannot be given to many jobs; leave it out, or enqueue them one by one")
-        return self.put(jobs, options)
+        return Batch(self.put(jobs, options))
 
     def with_options(self, **options: Any) -> Queue:
         """The same queue with options for what is enqueued through it, so that they never mix with a handler's arguments.
@@ -144,7 +120,7 @@ class Queue:
         `queue.with_options(delay="10m", priority="high", idempotency_key="export-7").enqueue(export, table="orders")`.
         Options: priority, delay, run_after, max_attempts, max_retries, backoff, timeout, expires_at, expires_in, after,
         on_parent_failure, idempotency_key, key_scope, force, name, project, batch, redo_of, run_id, tags,
-        concurrency_key, pipeline_version, id.
+        concurrency_key, on_conflict (wait, reject or supersede), pipeline_version, max_crashes, id.
         """
         read_options(options, self.clock.now())
         view = copy.copy(self)
@@ -157,7 +133,7 @@ class Queue:
         answers = self.store.put(jobs, force=bool(options.get("force")), given_ids=options.get("id") is not None)
         if self.store.url != MEMORY:
             self.unserved.warn(jobs[0].type)
-        return [JobHandle(self, answer.located, answer.outcome) for answer in answers]
+        return [JobHandle(self, answer.located, answer.outcome, answer.superseded) for answer in answers]
 
     # -- looking
 
@@ -206,11 +182,10 @@ class Queue:
 
     def last(self, type: str | None = None) -> JobHandle[Any]:
         """The job (of a type) that was made last; `JobNotFound` where there is none."""
-        where = read_filter({"type": type}, self.clock.now())
-        items = self.store.scan(where=where, order="oldest", limit=None).items
-        if not items:
+        located = self.store.last(type)
+        if located is None:
             raise JobNotFound(f"last {type or 'job'}")
-        return JobHandle(self, max(items, key=lambda located: located.job.created_at or LONG_AGO))
+        return JobHandle(self, located)
 
     def stats(self, *, project: str | None = None, type: str | None = None) -> Stats:
         """Counts of the four statuses and their parts, the age of the oldest due job, and the workers."""
@@ -222,9 +197,19 @@ class Queue:
             raise InvalidJob(f"stats_by: {field!r} is unknown; give 'type' or 'project'")
         return stats_by(self.store, self.clock.now(), field)
 
-    def workers(self) -> list[WorkerInfo]:
+    def batch(self, name: str) -> Batch[Any]:
+        """The jobs that were enqueued with `batch=name`, in the order in which they were made; else `JobNotFound`."""
+        return find_batch(self, name)
+
+    def workers(self) -> list[WorkerHandle]:
         """The live workers: those whose lock is held right now."""
-        return self.store.workers()
+        return [WorkerHandle(self, info) for info in self.store.workers()]
+
+    def health(self) -> Health:
+        """healthy, degraded or unhealthy, with the reasons; true where it is healthy. The rules: jobqueue/queue/health.py."""
+        from jobqueue.queue.health import health
+
+        return health(self)
 
     def why(self, job: JobLike) -> str:
         """One plain sentence on why a job is not running, or what became of it."""
@@ -248,41 +233,27 @@ class Queue:
 
     # -- changing
 
-    def retry(self, jobs: JobLike | Iterable[JobLike] | None = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
+    def retry(self, jobs: Chosen = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
         """Runs finished jobs again: attempts go back to 0, what happened stays in the history.
 
         Names jobs, or filters them (`status` is failed unless given; cancelled and rejected ones are left out unless
         `include=("cancelled", "rejected")`). One job that cannot be retried raises `WrongStatus` or `JobNotFound`.
         """
-        delay = filters.pop("delay", None)
-        run_after = None if delay is None else parse_moment(delay, self.clock.now(), "delay")
-        included = set(filters.pop("include", ()))
-        ids = choose(self.store, "retry", jobs, filters, (Status.FAILED,), included, self.clock.now())
-        return self.carry_out("retry", jobs, ids, FINISHED, lambda: self.store.retry(ids, run_after=run_after), dry_run)
+        return retry(self.store, self.clock.now(), jobs, filters, dry_run)
 
-    def cancel(self, jobs: JobLike | Iterable[JobLike] | None = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
+    def cancel(self, jobs: Chosen = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
         """Ends pending jobs, and asks running ones to stop; they stay claimed until they have stopped.
 
         Names jobs, or filters them (`status` is pending and claimed unless given).
         """
-        unfinished = (Status.PENDING, Status.CLAIMED)
-        ids = choose(self.store, "cancel", jobs, filters, unfinished, set(LEFT_OUT), self.clock.now())
-        return self.carry_out("cancel", jobs, ids, unfinished, lambda: self.store.cancel(ids, f"cancelled by {me()}"), dry_run)
+        return cancel(self.store, self.clock.now(), jobs, filters, dry_run)
 
-    def purge(self, jobs: JobLike | Iterable[JobLike] | None = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
+    def purge(self, jobs: Chosen = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
         """Moves finished jobs to the trash: `purge()` all done ones, or by filter (`status`, `older_than`, `type`, ...).
 
         Never a claimed job. `restore` brings them back for as long as the trash is kept. Metrics do not change.
         """
-        statuses = parse_statuses(filters.get("status", "done"))
-        if set(statuses) - set(FINISHED):
-            raise InvalidJob("purge: only done and failed jobs can be purged; cancel the others first, or delete one by one")
-        if jobs is None and not filters:
-            filters = {"status": "done"}
-        ids = choose(self.store, "purge", jobs, filters, statuses, set(LEFT_OUT), self.clock.now())
-        where = read_filter({name: value for name, value in filters.items() if name != "status"}, self.clock.now())
-        keep = None if where.empty else where
-        return self.carry_out("purge", jobs, ids, FINISHED, lambda: self.store.purge(ids, where=keep), dry_run)
+        return purge(self.store, self.clock.now(), jobs, filters, dry_run)
 
     def delete(self, job: JobLike) -> str:
         """Moves one job to the trash and returns its id. A claimed job must be cancelled first (`WrongStatus`)."""
@@ -300,47 +271,103 @@ class Queue:
         where = read_filter(filters, self.clock.now())
         return sorted((job for job in self.store.trashed() if where.matches(job)), key=lambda job: job.id)
 
-    def carry_out(
-        self, verb: str, named: Any, ids: list[str], allowed: Sequence[Status], act: Callable[[], list[Change]], dry_run: bool
-    ) -> Bulk:
-        if dry_run:
-            return Bulk(verb, rehearse(self.store, verb, ids, allowed), dry_run=True)
-        bulk = Bulk(verb, act())
-        if isinstance(named, (str, JobHandle)):
-            bulk.raise_if_refused()
-        return bulk
+    def apply_retention(self, *, dry_run: bool = False) -> Bulk:
+        """Moves to the trash what the `retention` rules of jobqueue.yaml let go; workers do the same every ten minutes.
+
+        Never a pending or claimed job; `restore` brings them back for as long as the trash is kept. Metrics do not change.
+        """
+        from jobqueue.queue.retaining import all_changes, retain
+
+        steps = retain(self.store, self.config.retention, self.clock.now(), dry_run=dry_run)
+        return Bulk("purge", all_changes(steps), dry_run=dry_run)
+
+    # -- schedules
+
+    def schedule(
+        self,
+        what: str | Callable[..., Any],
+        payload: Mapping[str, Any] | None = None,
+        /,
+        *,
+        cron: str | None = None,
+        every: Duration | None = None,
+        timezone: Any = None,
+        name: str | None = None,
+        missed: str = "once",
+        overlap: str = "wait",
+        **options: Any,
+    ) -> Schedule:
+        """Workers add a job at set times: `cron="0 6 * * mon-fri"` (UTC, or `timezone="Europe/Berlin"`), or `every="15m"`.
+
+        `name` is the type unless given; the same name again replaces the schedule (see `outcome` of the answer). Of the
+        runs that were `missed` (no worker, a pause) the latest is made up `once`, late, or they are left out (`skip`).
+        `overlap`: while the previous job is unfinished, `wait` for its end, `skip` the run, or `allow` it. Options are
+        those of `enqueue`. Raises `InvalidJob`.
+        """
+        from jobqueue.queue.scheduling import schedule
+
+        timing = {"cron": cron, "every": every, "timezone": timezone, "name": name, "missed": missed, "overlap": overlap}
+        return schedule(self, what, payload, options | timing)
+
+    def schedules(self) -> Schedules:
+        """By name: `queue.schedules()["nightly"].pause()`; also `resume()`, `run()` and `remove()`."""
+        from jobqueue.queue.scheduling import schedules
+
+        return schedules(self)
+
+    def unschedule(self, name: str) -> None:
+        """Removes a schedule; the jobs that it has added stay. `ScheduleNotFound` where there is none of this name."""
+        from jobqueue.queue.scheduling import unschedule
+
+        unschedule(self, name)
 
     # -- telling all workers
 
-    def pause(self, reason: str = "", *, type: str | None = None, by: str | None = None) -> None:
-        """Nothing (or nothing of one type) is claimed until `resume`; running jobs go on. It outlasts restarts."""
-        pause = Pause(by=by or me(), at=self.clock.now(), reason=reason)
-        self.set_pause(type, pause)
-
-    def resume(self, *, type: str | None = None) -> None:
-        """Ends the pause of the queue, or of one type; nothing happens where there is none."""
-        self.set_pause(type, None)
-
-    def set_pause(self, type: str | None, pause: Pause | None) -> None:
-        def change(control: Control) -> Control:
-            if type is None:
-                return replace(control, paused=pause)
-            others = {name: known for name, known in control.paused_types.items() if name != type}
-            return replace(control, paused_types=others if pause is None else others | {parse_type(type): pause})
-
-        self.store.change_control(change)
-
-    @contextmanager
-    def paused(self, reason: str = "", *, type: str | None = None) -> Iterator[Queue]:
-        """Paused for as long as the block lasts."""
-        self.pause(reason, type=type)
-        try:
-            yield self
-        finally:
-            self.resume(type=type)
+    pause, resume, paused = ruling.pause, ruling.resume, ruling.paused
+    limit, limits = ruling.limit, ruling.limits
+    budget, budgets = ruling.budget, ruling.budgets
 
     def control(self) -> Control:
         return self.store.control()
+
+    # -- having jobs run
+
+    def ensure_worker(
+        self,
+        handlers: Source | Iterable[Source] | None = None,
+        *,
+        concurrency: int | None = None,
+        types: Iterable[str] | None = None,
+        wait: Duration = "10s",
+    ) -> WorkerHandle:
+        """A live worker that serves these handlers; where there is none, one is started, and answered when it is at work.
+
+        `handlers` are modules, .py files or importable functions; by default those of jobqueue.yaml. The worker outlives
+        this process (`worker.stop()` ends it). Raises `WorkerNotStarted`, with what it said, where it ends at once.
+        """
+        from jobqueue.queue.starting import ensure_worker
+
+        return ensure_worker(self, handlers, concurrency=concurrency, types=types, wait=wait)
+
+    def drain(self, handlers: Any = None, *, progress: bool | None = None, timeout: Duration | None = None) -> DrainCounts:
+        """Runs what is due in this very process, one job after the other, and answers with counts.
+
+        `handlers` are marked functions, modules or files; by default the marked functions of `__main__` (a notebook's
+        cells) and those of jobqueue.yaml. Jobs of other types are left alone. A bar is shown (`progress`: always or
+        never) when it takes longer than a second. Ctrl-C hands the running job back, its attempt uncounted.
+        """
+        from jobqueue.queue.here import drain
+
+        return drain(self, handlers, progress=progress, timeout=timeout)
+
+    def import_bundle(self, path: str | os.PathLike[str]) -> JobHandle[Any]:
+        """Opens what `job.bundle(path)` wrote as a finished job of this queue, to look at, to run here or to retry.
+
+        Where its id is taken it gets a new one. The file may be anybody's: nothing in it is run or trusted.
+        """
+        from jobqueue.queue.bundle import import_bundle
+
+        return import_bundle(self, path)
 
     def close(self) -> None:
         self.store.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from jobqueue.errors import HandlerError
+from jobqueue.model.limit import NO_LIMIT, Limit, limit_name
 from jobqueue.model.request import nearest
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.queue.handler import Handler, handler_of, mark_of
@@ -68,6 +69,11 @@ class Registry:
     @property
     def policies(self) -> dict[str, RetryPolicy]:
         return {type: handler.policy for type, handler in self._handlers.items()}
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """What the marks of the handlers say, by the names of limits."""
+        return {limit_name(type): handler.limit for type, handler in self._handlers.items() if handler.limit != NO_LIMIT}
 
 
 def describe(handler: Handler) -> str:

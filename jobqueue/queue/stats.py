@@ -7,12 +7,13 @@ from datetime import datetime
 
 import msgspec
 
+from jobqueue.model.limit import QUEUE
 from jobqueue.model.status import Status
 from jobqueue.store.base import Digest, Store, WorkerInfo
 
 
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
-    """The workers of a queue together. `requests_per_minute` is None where no limit is set."""
+    """The workers of a queue together. `requests_per_minute` is what the whole queue is limited to, or None."""
 
     is_running: bool
     active_jobs: int
@@ -49,7 +50,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         return line + (f" ({', '.join(parts)})" if parts else "")
 
 
-def count(digests: Iterable[Digest], now: datetime, workers: Sequence[WorkerInfo], paused: str | None) -> Stats:
+def count(
+    digests: Iterable[Digest], now: datetime, workers: Sequence[WorkerInfo], paused: str | None, rate: float | None = None
+) -> Stats:
     """Pure: what a set of jobs adds up to."""
     by_status = dict.fromkeys(Status, 0)
     delayed = retrying = cancelled = rejected = 0
@@ -78,15 +81,15 @@ def count(digests: Iterable[Digest], now: datetime, workers: Sequence[WorkerInfo
         rejected=rejected,
         oldest_age=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
         paused=paused,
-        workers=worker_stats(workers, by_status[Status.CLAIMED]),
+        workers=worker_stats(workers, by_status[Status.CLAIMED], rate),
     )
 
 
-def worker_stats(workers: Sequence[WorkerInfo], active: int) -> WorkerStats:
+def worker_stats(workers: Sequence[WorkerInfo], active: int, rate: float | None = None) -> WorkerStats:
     return WorkerStats(
         is_running=bool(workers),
         active_jobs=active,
-        requests_per_minute=None,
+        requests_per_minute=rate,
         max_concurrency=sum(worker.concurrency for worker in workers),
         count=len(workers),
     )
@@ -97,7 +100,9 @@ def read_stats(store: Store, now: datetime, project: str | None = None, type: st
     pause = store.control().paused
     paused = None if pause is None else pause.sentence("the queue")
     if project is None and type is None:
-        stats = count(store.digests((Status.PENDING, Status.CLAIMED, Status.FAILED)), now, store.workers(), paused)
+        stats = count(
+            store.digests((Status.PENDING, Status.CLAIMED, Status.FAILED)), now, store.workers(), paused, rate_of(store)
+        )
         done = store.counts()[Status.DONE]
         return msgspec.structs.replace(stats, done=done, total=stats.total + done)
     chosen = [
@@ -105,7 +110,13 @@ def read_stats(store: Store, now: datetime, project: str | None = None, type: st
         for digest in store.digests(tuple(Status))
         if (project is None or digest.project == project) and (type is None or digest.type == type)
     ]
-    return count(chosen, now, store.workers(), paused)
+    return count(chosen, now, store.workers(), paused, rate_of(store))
+
+
+def rate_of(store: Store) -> float | None:
+    """How many jobs of all types together may start in a minute; None where nobody has limited that."""
+    limit = store.limits().get(QUEUE)
+    return None if limit is None or limit.rate is None else limit.rate.per_minute
 
 
 def stats_by(store: Store, now: datetime, field: str) -> dict[str, Stats]:
@@ -115,5 +126,5 @@ def stats_by(store: Store, now: datetime, field: str) -> dict[str, Stats]:
         groups.setdefault(getattr(digest, field) or "", []).append(digest)
     pause = store.control().paused
     paused = None if pause is None else pause.sentence("the queue")
-    workers = store.workers()
-    return {name: count(group, now, workers, paused) for name, group in sorted(groups.items())}
+    workers, rate = store.workers(), rate_of(store)
+    return {name: count(group, now, workers, paused, rate) for name, group in sorted(groups.items())}

@@ -28,7 +28,10 @@ class Unserved:
             self.seen = (now, self.store.workers())
         if not any(worker.serves(type) for worker in self.seen[1]):
             self.warned[type] = now
-            text = f"no live worker serves {type!r} in {self.store.url}; the job waits. Start one: python -m jobqueue.worker"
+            text = (
+                f"no live worker serves {type!r} in {self.store.url}; the job waits. Start one: python -m jobqueue.worker, or "
+                "queue.ensure_worker('handlers.py'); or run it here: queue.drain()"
+            )
             warnings.warn(text, NoWorkerWarning, stacklevel=callers_level())
 
 

@@ -13,6 +13,8 @@ from jobqueue.store import files
 from jobqueue.store.layout import ARRIVALS, is_job_name
 
 LARGEST = 1 << 20
+FREED = "/"
+ANY = "any"
 
 
 class Arrivals:
@@ -21,6 +23,8 @@ class Arrivals:
         self.bell: int | None = None
         self.ear: int | None = None
         self.heard = 0
+        self.freed: list[str] = []
+        """The limits (their hashes) under which a place was freed, since somebody last took them from here."""
         self.rang = False
         """Whether this very process has announced something that its own ear has not heard yet."""
 
@@ -33,6 +37,14 @@ class Arrivals:
             os.write(self.bell, b"".join(os.fsencode(name) + b"\n" for name in names))
         except OSError:
             return
+
+    def free(self, hashes: Sequence[str]) -> None:
+        """Rings for limits under which a place was freed; a slash tells them from the names of jobs."""
+        self.announce([FREED + hash for hash in hashes])
+
+    def rings(self) -> bool:
+        """Whether something was added that `news` has not told yet."""
+        return self.ear is not None and os.fstat(self.ear).st_size != self.heard
 
     def news(self) -> tuple[list[str], bool]:
         """The names that were announced since the last call, and whether some may have been missed."""
@@ -49,6 +61,7 @@ class Arrivals:
             return [], False
         self.heard += whole
         names = [os.fsdecode(line) for line in data[:whole].split(b"\n") if line]
+        self.freed += [name[1:] for name in names if name[0] == FREED]
         return [name for name in names if is_job_name(name) and "/" not in name], False
 
     def was_emptied(self) -> bool:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from jobqueue.model.budget import Spent
 from jobqueue.model.control import Control
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import Verdict
 from jobqueue.model.job import Attempt, Job
+from jobqueue.model.limit import Budget, Limit
+from jobqueue.model.progress import Progress
+from jobqueue.model.retention import Resting
 from jobqueue.model.retry import RetryPolicy
+from jobqueue.model.schedule import ScheduleRecord
 from jobqueue.model.status import Status
+from jobqueue.model.told import Told
 from jobqueue.model.transition import Transition
 
 
@@ -38,6 +46,8 @@ class Claim(msgspec.Struct, frozen=True):
     claimed_at: datetime
     token: Any = None
     """Where the store keeps it; for the store alone."""
+    limits: tuple[str, ...] = ()
+    """The limits under which it holds a place."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -67,10 +77,12 @@ def digest(located: Located) -> Digest:
 
 
 class Put(msgspec.Struct, frozen=True):
-    """What became of a job that was put: `outcome` is created or exists (the id or the key was taken)."""
+    """What became of a job that was put: `outcome` is created, exists (the id or the key was taken: that job) or rejected
+    (another job has its concurrency key: that job). `superseded` is how many others were ended for it."""
 
     located: Located
     outcome: str
+    superseded: int = 0
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -80,6 +92,14 @@ class Change(msgspec.Struct, frozen=True):
     outcome: str
     located: Located | None = None
     why: str = ""
+
+
+def asked_to_stop(executor: str) -> str:
+    """What becomes of a running job that was asked to stop: only a process can be ended from outside."""
+    if executor == "process":
+        return "its process is ended if it does not stop"
+    where = "in a thread" if executor == "thread" else "inside its worker"
+    return f"it runs {where}; it stops when its handler looks at ctx.cancelled"
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,11 +114,102 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     concurrency: int = 1
     executor: str = "inline"
     policies: dict[str, RetryPolicy] = {}
+    limits: dict[str, Limit] = {}
+    budgets: dict[str, tuple[Budget, ...]] = {}
     handed_back: bool = False
     alive: bool = True
 
     def serves(self, type: str) -> bool:
         return self.types is None or type in self.types
+
+
+class Log(Protocol):
+    """Where the output of one job goes while it runs. Neither method ever raises: a full disk must not end a job."""
+
+    def write(self, data: bytes) -> None:
+        """Appends; above the limit, what lies in the middle is dropped, and the log says so."""
+
+    def close(self) -> None: ...
+
+
+class Notes(Protocol):
+    """What a running job leaves beside its file: progress, log, checkpoint, items, artifacts.
+
+    None of it decides where a job is; all of it may be looked at from any process at any time. Ids are those of jobs.
+    """
+
+    address: str
+    """What `open_notes` takes in another process; empty where the notes are in this process only."""
+
+    def progress(self, id: str) -> Progress | None:
+        """What the running attempt said last."""
+
+    def set_progress(self, id: str, progress: Progress) -> None:
+        """Replaces it in one step; never synced, and never raises."""
+
+    def checkpoint(self, id: str) -> Any:
+        """The state that an earlier attempt, or this one, has saved; None where there is none."""
+
+    def set_checkpoint(self, id: str, state: Any) -> None:
+        """Replaces it in one step, as durable as the store is. Raises `NotJSON`."""
+
+    def items(self, id: str) -> list[dict[str, Any]]:
+        """What `add_item` was given, oldest first; a torn last line is left out."""
+
+    def add_item(self, id: str, item: dict[str, Any]) -> None:
+        """Appends a line with one write, so that it survives the death of the process."""
+
+    def open_log(self, id: str, heading: str = "") -> Log:
+        """For appending. Nothing is made on disk before the first byte; before it goes the line `heading`."""
+
+    def read_log(self, id: str, *, start: int = 0, last: int | None = None) -> tuple[bytes, int]:
+        """The bytes from position `start` on, of them the `last` so many, and where the next look should start.
+
+        Positions count all that was ever written; what was left out of a full log is skipped.
+        """
+
+    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+        """Copies a file in; what the job's file says of it: {"size": bytes, "path": where it lies, from the queue folder on}.
+
+        Raises `InvalidJob` for a name that is not one plain file name of at most 200 bytes, and `OSError`.
+        """
+
+    def artifact_path(self, id: str, name: str) -> str:
+        """The absolute path of a copy that was kept."""
+
+    def ended(self, id: str, *, done: bool) -> None:
+        """The attempt is over and its outcome stored: progress goes, and with `done` the checkpoint too."""
+
+    def forget(self, id: str) -> None:
+        """Removes all of it: another job has taken the id."""
+
+
+class Schedules(Protocol):
+    """Where schedules are kept. Each method is one step; what reads, changes and puts does so within `held`."""
+
+    problems: dict[str, str]
+    """What was left out at the last look because it cannot be a schedule, and why."""
+
+    def all(self) -> tuple[ScheduleRecord, ...]:
+        """By name; the very same tuple as before where nothing has changed, for workers ask every second."""
+
+    def get(self, name: str) -> ScheduleRecord | None:
+        """As it is now; None where there is none."""
+
+    def put(self, record: ScheduleRecord) -> None:
+        """Adds or replaces it in one step."""
+
+    def remove(self, name: str) -> bool:
+        """False where there was none."""
+
+    def held(self, *, wait: bool = True) -> AbstractContextManager[bool]:
+        """Keeps all others out of their `held`; without `wait`, False where somebody is in it."""
+
+
+def left_behind(notes: Notes, id: str, attempt: int) -> Told | None:
+    """What an attempt told before its process died without a word; None where it told nothing."""
+    said = notes.progress(id)
+    return None if said is None or said.attempt != attempt else Told(said, said.metrics)
 
 
 class Store(Protocol):
@@ -110,6 +221,8 @@ class Store(Protocol):
 
     url: str
     features: frozenset[str]
+    notes: Notes
+    schedules: Schedules
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
         """Adds jobs, each atomically; on return they are as durable as `features` says.
@@ -117,6 +230,9 @@ class Store(Protocol):
         A job whose idempotency key holds (unless `force`), or whose given id is known, is not added: the answer
         carries the job that exists.
         """
+
+    def adopt(self, job: Job, status: Status) -> Located:
+        """Adds a job that has finished elsewhere, as done or failed; `FileExistsError` where its id is taken."""
 
     def join(self, info: WorkerInfo) -> str:
         """Registers a worker and returns its owner name; it lives until `leave` or the end of the process."""
@@ -161,6 +277,12 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Clears away what nobody needs any more (old trash, say); how many things. One worker does it, now and then."""
 
+    def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
+        """The jobs (or those of the `ids`) that rest with this status, unordered, one by one and without reading them."""
+
+    def duty(self, name: str) -> AbstractContextManager[bool]:
+        """A duty (`retention`) that one worker at a time has, for as long as the block lasts; False where another has it."""
+
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         """Sleeps until `wake` or, with `news`, until something may have come; at most `timeout` seconds.
 
@@ -172,6 +294,18 @@ class Store(Protocol):
 
     def get(self, id: str) -> Located:
         """The job, or `JobNotFound`."""
+
+    def where(self, id: str) -> Status | None:
+        """The status of a job at this moment, without reading it; None where there is no such job. Waiters ask often."""
+
+    def last(self, type: str | None = None) -> Located | None:
+        """The job (of a type) that was made last; None where there is none."""
+
+    def held(self, owner: str) -> list[Located]:
+        """The jobs that an owner holds, unordered, found without a look at the rest of the queue."""
+
+    def stalled(self) -> int:
+        """How many jobs are held by owners that have died; any live worker takes them back."""
 
     def scan(
         self,
@@ -216,6 +350,12 @@ class Store(Protocol):
 
     def control(self) -> Control:
         """What the queue has been told: paused or not."""
+
+    def limits(self) -> dict[str, Limit]:
+        """The limits that hold, by name: what people have said goes before what the live workers bring."""
+
+    def spent(self) -> list[Spent]:
+        """What was used of each budget in its period; those that people have set go before those of the live workers."""
 
     def set_control(self, control: Control) -> None:
         """Replaces it, for every worker and across restarts."""

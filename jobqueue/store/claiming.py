@@ -18,14 +18,16 @@ from jobqueue.model.control import Control
 from jobqueue.model.gate import ParentState, Verdict, judge
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.transition import reopened
-from jobqueue.store import files
 from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Claim
 from jobqueue.store.folder import Folder
 from jobqueue.store.index import Index
-from jobqueue.store.intake import LARGEST, Look, look
-from jobqueue.store.layout import SECOND, SUFFIX, copy_name, is_job_name, is_ours, job_id
+from jobqueue.store.intake import LARGEST, look
+from jobqueue.store.layout import SUFFIX, is_job_name, is_ours
+from jobqueue.store.limiting import Limiting
+from jobqueue.store.lines import Lines
 from jobqueue.store.strangers import Strangers, arrival, stamp_of
+from jobqueue.store.taking import Taking
 from jobqueue.store.watch import Watch
 
 log = logging.getLogger("jobqueue")
@@ -48,7 +50,7 @@ PARENT = "parent:"
 class Claiming:
     """What a store needs to hand out jobs. `end` and `reject` are called for jobs that will never run, and answer with
     the names that may not be moved; `take_key` for a dropped job with an idempotency key: it answers with the id of
-    the job that holds it already."""
+    the job that holds it already; `supersede` to ask the jobs that hold a key to make way for another."""
 
     def __init__(
         self,
@@ -64,6 +66,8 @@ class Claiming:
         reject: Callable[[Sequence[tuple[str, str]]], list[str]],
         cancel_asked: Callable[[str], bool],
         take_key: Callable[[Job], str | None],
+        limiting: Limiting,
+        supersede: Callable[[Sequence[str], str], object],
     ) -> None:
         self.folder = folder
         self.clock = clock
@@ -72,18 +76,20 @@ class Claiming:
         self.parent_state = parent_state
         self.end = end
         self.reject = reject
-        self.cancel_asked = cancel_asked
         self.take_key = take_key
+        self.limiting = limiting
         self.index = Index()
+        self.lines = Lines(self.index, clock)
         self.strangers = Strangers(folder, self.index, settle_time, max_file_size)
+        self.taking = Taking(folder, self.index, self.lines, limiting, self.strangers, cancel_asked, supersede)
         self.arrivals = arrivals
         self.events: SimpleQueue[str] = SimpleQueue()
         self.heard: list[str] = []
         self.watch = Watch(str(folder.path / "pending"), self.events)
         self.lock = threading.RLock()
-        self.endings: list[tuple[str, Failure]] = []
         self.skipped_at = 0.0
         self.seen_control = Control()
+        self.pause_ends: datetime | None = None
         self.seen_types: Set[str] | None = None
         self.streak = 0
         self.look_up_at = 0.0
@@ -105,7 +111,15 @@ class Claiming:
                     self.index.wake(stamp_of(self.clock.now()))
                 name = self.index.pop()
                 if name is not None:
-                    claim = self.try_claim(owner, name, types)
+                    try:
+                        claim = self.try_claim(owner, name, types)
+                    except OSError:
+                        self.index.keep(name, "skip")  # else this worker would never look at it again
+                        if not claims:
+                            raise
+                        break  # what was claimed already must be handed out
+                    if self.lines.leads:
+                        self.lines.went(name)
                     if claim is not None:
                         claims.append(claim)
                 elif self.index.strange:
@@ -120,7 +134,7 @@ class Claiming:
 
     def clear_out(self) -> None:
         """Moves away what will never run: in groups, since each group costs a lock and a sync."""
-        endings, self.endings = self.endings, []
+        endings, self.taking.endings = self.taking.endings, []
         rejects, self.strangers.rejects = self.strangers.rejects, []
         if endings:
             self.clear(self.end, endings, [id + SUFFIX for id, _ in endings])
@@ -144,12 +158,16 @@ class Claiming:
         self.arrivals.rang = False
         self.look_up_at = time.monotonic() + LOOK_UP_EVERY
         self.take_hints()
-        self.release_paused()
+        self.hear_control()
+        if self.lines:
+            self.lines.open_freed(self.arrivals.freed)
+            self.lines.look()
+        self.arrivals.freed.clear()
 
     def take_hints(self) -> None:
         names, missed = self.arrivals.news()
-        for name in names:
-            self.index.add(name)
+        for name in names:  # a known one may have been cancelled and retried meanwhile: what it waited for is over
+            self.index.look_again(name)
         while not self.events.empty():
             self.hear(0)
         for name in filter(is_job_name, self.heard):
@@ -213,78 +231,31 @@ class Claiming:
         if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
             message = f"the key {job.idempotency_key!r} is held by {holder}"
             self.index.forget(name)
-            self.endings.append((job.id, Failure(reason="duplicate", message=message)))
+            self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
             return None
-        claim_folder = owner + SECOND if job.written_by == owner else owner
-        target = self.folder.claim_folder(claim_folder)
-        new_name = name if ours else self.free_name(name)
-        try:
-            new_name = self.take(name, target, new_name)
-        except FileNotFoundError:
-            self.index.forget(name)
-            return None
-        except PermissionError:
-            self.strangers.put_aside(name, Look(skip="cannot be moved (permission denied)"))
-            return None
-        self.index.forget(name)
-        if new_name != name:
-            job = replace(job, id=new_name[:-5])
-        return self.check_claim(target, new_name, seen, Claim(job, owner, now, (claim_folder, new_name)))
-
-    def take(self, name: str, target: int, new_name: str) -> str:
-        """The rename that is the claim; a name that runs here already gets a number behind it."""
-        while True:
-            try:
-                files.move(self.folder.pending, name, target, new_name)
-                return new_name
-            except FileExistsError:
-                new_name = copy_name(new_name)
-
-    def check_claim(self, target: int, name: str, seen: Look, claim: Claim) -> Claim | None:
-        """What was moved must be what was read: an editor may have put another file in its place in between."""
-        try:
-            taken = os.stat(name, dir_fd=target, follow_symlinks=False)
-        except FileNotFoundError:  # taken away by hand at once
-            return None
-        if (taken.st_ino, taken.st_mtime_ns, taken.st_size) != seen.mark:
-            self.index.add(self.put_back(target, name))
-            return None
-        if self.cancel_asked(name):  # not into the index again: this very pass would take it again, and again
-            back = self.put_back(target, name)
-            self.endings.append((job_id(back), Failure(reason="cancelled", message="cancelled")))
-            return None
-        return claim
-
-    def put_back(self, target: int, name: str) -> str:
-        """Out of the claim folder, back to pending/; the name that it got there."""
-        new_name = name
-        while True:
-            try:
-                files.move(target, name, self.folder.pending, new_name)
-                return new_name
-            except FileExistsError:
-                new_name = copy_name(new_name)
-
-    def free_name(self, name: str) -> str:
-        """A dropped file keeps its name unless another job, running or finished, has it already."""
-        while self.folder.taken(name):
-            name = copy_name(name)
-        return name
+        return self.taking.try_take(name, seen, self.taking.claim_for(owner, name, job, now))
 
     def not_now(self, name: str, job: Job, verdict: Verdict) -> None:
         if verdict.action == "end" and verdict.error is not None:
             self.index.forget(name)
-            self.endings.append((job.id, verdict.error))
+            self.taking.endings.append((job.id, verdict.error))
         elif verdict.until is not None:
             self.index.delay(name, stamp_of(verdict.until))
         else:
             self.index.hold(name, verdict.hold)
 
-    def release_paused(self) -> None:
+    def hear_control(self) -> None:
+        """What people have told the queue; and pauses that end by themselves."""
         control = self.control()
-        if control != self.seen_control:
+        if control is not self.seen_control and control != self.seen_control:
             self.seen_control = control
+            self.limiting.hear(control.limits)
             self.index.release("pause")
+            self.lines.open_all()
+            self.pause_ends = control.next_end(self.clock.now())
+        elif self.pause_ends is not None and self.pause_ends <= (now := self.clock.now()):
+            self.index.release("pause")
+            self.pause_ends = control.next_end(now)
 
     def count_streak(self, claimed: int) -> None:
         self.streak = self.streak + claimed if claimed else 0
@@ -294,6 +265,9 @@ class Claiming:
     def due_in(self) -> float | None:
         """Seconds until something that is known here is to be looked at again."""
         waits = [self.strangers.settling.next_look()]
+        waits.append(self.lines.opens_in())
+        if self.pause_ends is not None and "pause" in self.index.held:
+            waits.append(max(0.0, (self.pause_ends - self.clock.now()).total_seconds()))
         stamp = self.index.next_time()
         if stamp is not None:
             due = datetime.strptime(stamp, "%Y%m%dT%H%M%S%f").replace(tzinfo=timezone.utc)
@@ -308,17 +282,20 @@ class Claiming:
         with self.lock:
             if not prompt and (self.list_if_changed() or self.index.ready or self.index.strange):
                 return True
-            due = self.due_in()
-        deadline = time.monotonic() + (timeout if due is None else min(timeout, due))
+            if self.index.lines and self.arrivals.rings():
+                return True
+            dues = [due for due in (self.due_in(), self.lines.next_look()) if due is not None]
+            polling = not watching or bool(self.index.lines)
+        deadline = time.monotonic() + min(timeout, *dues, timeout)
         while True:
             left = deadline - time.monotonic()
-            if self.hear(left if watching else min(left, POLL)) is not None:
+            if self.hear(min(left, POLL) if polling else left) is not None:
                 return True
             with self.lock:
-                if self.list_if_changed():
+                if self.list_if_changed() or (self.index.lines and self.arrivals.rings()):
                     return True
-            if left <= (0 if watching else POLL):
-                return due is not None
+            if left <= (POLL if polling else 0):
+                return bool(dues)
 
     def sleep(self, timeout: float) -> None:
         """Sleeps until `wake`; names that arrive meanwhile are kept for the next claim."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +43,7 @@ class Folder:
             self.check_root()
             self.fds = {name: self.open(name, self.root, create) for name in (*STATUS_FOLDERS, HIDDEN)}
             hidden = self.fds[HIDDEN]
-            self.fds |= {name: self.open(name, hidden, create) for name in SUPPORT_FOLDERS}
+            self.fds |= {name: self.open_support(name, hidden) for name in SUPPORT_FOLDERS}
         except QueueFolderError:
             raise
         except FileNotFoundError as error:
@@ -75,6 +76,13 @@ class Folder:
             return files.open_folder(name, parent)
         except NotADirectoryError:
             raise QueueFolderError(f"{self.path / name}: is not a folder (a symlink is not followed); move it away") from None
+
+    def open_support(self, name: str, parent: int) -> int:
+        """One that is missing is made: an older version of this package did not know it."""
+        try:
+            return self.open(name, parent, create=False)
+        except FileNotFoundError:
+            return self.open(name, parent, create=True)
 
     def check_root(self) -> None:
         self.check_private(self.root, self.path)
@@ -199,6 +207,13 @@ class Folder:
                 names = os.listdir(self.open_briefly(claim_folder))
                 found += [f"{claim_folder}/{name}" for name in names if is_job_name(name)]
         return found
+
+    def claimed_places(self) -> Iterator[Place]:
+        """The job files in the claim folders at this moment."""
+        for claim_folder in self.claim_folder_names():
+            with suppress(FileNotFoundError, NotADirectoryError):
+                fd = self.open_briefly(claim_folder)
+                yield from (Place(Status.CLAIMED, fd, name, claim_folder) for name in os.listdir(fd) if is_job_name(name))
 
     def close(self) -> None:
         for fd in (*self.claim_folders.values(), *self.fds.values(), self.root):

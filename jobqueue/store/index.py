@@ -23,6 +23,8 @@ class Index:
         self.strange: dict[str, None] = {}
         """Names that do not say their place: they are opened once to learn it."""
         self.held: dict[str, dict[str, str]] = {}
+        self.lines: dict[str, list[tuple[str, str]]] = {}
+        """Names that wait for a limit, each line a heap."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -108,6 +110,23 @@ class Index:
         for name, key in self.held.pop(reason, {}).items():
             if self.keys.get(name) == key:
                 heapq.heappush(self.ready, (key, name))
+
+    def line_up(self, name: str, limit: str) -> None:
+        """Not before `release_first(limit)` comes to it."""
+        key = self.keys.get(name)
+        if key is not None:
+            heapq.heappush(self.lines.setdefault(limit, []), (key, name))
+
+    def release_first(self, limit: str) -> str | None:
+        """Makes the first of a line ready, and says which that is."""
+        line = self.lines.get(limit, [])
+        while line:
+            key, name = heapq.heappop(line)
+            if self.keys.get(name) == key:
+                heapq.heappush(self.ready, (key, name))
+                return name
+        self.lines.pop(limit, None)
+        return None
 
     def forget(self, name: str) -> None:
         """It is not in pending/ any more, or we will not look at it again."""

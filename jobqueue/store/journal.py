@@ -63,7 +63,7 @@ def line_of(job: Job, attempt: Attempt) -> Line:
         claimed_at=attempt.claimed_at,
         finished_at=attempt.finished_at,
         error=error,
-        metrics=job.metrics,
+        metrics=attempt.metrics,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -15,6 +16,9 @@ from jobqueue.errors import InvalidTime
 from jobqueue.model.times import parse_duration
 from jobqueue.store import files
 
+TRIES = 4
+A_MOMENT = 0.0003
+"""Seconds between tries for a lock that somebody holds: longer than he needs it."""
 KEY_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,17 +52,21 @@ def holds(record: KeyRecord, state: str, now: datetime) -> bool:
 
 
 class Keys:
-    def __init__(self, folder: int, durable: bool) -> None:
+    def __init__(self, folder: int, durable: bool, ending: str = "") -> None:
         self.folder = folder
         self.durable = durable
+        self.ending = ending
+
+    def file_name(self, key: str) -> str:
+        return key_file_name(key) + self.ending
 
     @contextmanager
     def locked(self, keys: Sequence[str]) -> Iterator[dict[str, int]]:
         """Open, locked key files by key; in one fixed order, so that two callers cannot wait for each other."""
         with ExitStack() as stack:
             opened: dict[str, int] = {}
-            for key in sorted(set(keys), key=key_file_name):
-                opened[key] = self.open_locked(key_file_name(key))
+            for key in sorted(set(keys), key=self.file_name):
+                opened[key] = self.open_locked(self.file_name(key))
                 stack.callback(os.close, opened[key])
             yield opened
 
@@ -74,6 +82,22 @@ class Keys:
                 os.close(file)
                 raise
             os.close(file)
+
+    def try_locked(self, name: str) -> int | None:
+        """The same for a moment only: None where somebody else keeps the lock for longer than a few calls take."""
+        for _ in range(TRIES):
+            file = os.open(name, KEY_FILE, 0o600, dir_fd=self.folder)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self.is_at(file, name):
+                    return file
+            except BlockingIOError:
+                time.sleep(A_MOMENT)
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)
+        return None
 
     def is_at(self, file: int, name: str) -> bool:
         """Whether an open file is still the one that has this name."""

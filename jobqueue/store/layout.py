@@ -6,7 +6,9 @@
       done/     <id>.json
       failed/   <id>.json  <id>.reason the reason of a rejected drop, beside its untouched bytes
       .jobqueue/
-        tmp/ locks/ workers/ keys/ cancel/ trash/ journal/ logs/   arrivals  control.json
+        tmp/ locks/ workers/ keys/ limits/ cancel/ trash/ journal/   arrivals  control.json
+        progress/ checkpoints/ items/ logs/ artifacts/       what running jobs leave, see notes.py
+        output/                                              what detached workers say, see launching.py
 
 A worker has two claim folders under one lock. It never claims a file into the folder that wrote it last, so that inside
 `claimed/<folder>/` a file says `written_by: <folder>` only when this very claim recorded an outcome in it.
@@ -22,12 +24,21 @@ from jobqueue.model.status import Status
 
 STATUS_FOLDERS = tuple(status.value for status in Status)
 HIDDEN = ".jobqueue"
-SUPPORT_FOLDERS = ("tmp", "locks", "workers", "keys", "cancel", "trash", "journal", "logs")
+NOTES_FOLDERS = ("progress", "checkpoints", "items", "logs", "artifacts")
+OUTPUT = "output"
+SUPPORT_FOLDERS = (
+    *("tmp", "locks", "workers", "keys", "limits", "cancel", "trash", "journal", "schedules"),
+    *NOTES_FOLDERS,
+    OUTPUT,
+)
 ARRIVALS = "arrivals"
 CONTROL = "control.json"
 MAINTENANCE = "maintenance"
 RULING = "control"
-SHARED_LOCKS = (MAINTENANCE, RULING)
+STARTING = "starting"
+SCHEDULES = "schedules"
+RETENTION = "retention"
+SHARED_LOCKS = (MAINTENANCE, RULING, STARTING, SCHEDULES, RETENTION)
 
 SUFFIX = ".json"
 REASON = ".reason"
@@ -57,6 +68,11 @@ def file_name(id: str) -> str | None:
 
 def job_id(name: str) -> str:
     return name[: -len(SUFFIX)]
+
+
+def note_name(name: str, ending: str) -> str:
+    """The name of something that belongs to the job in the file `name`; endings are no longer than `.json`."""
+    return job_id(name) + ending
 
 
 def is_ours(name: str) -> bool:

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import count
 
-import msgspec
 from msgspec.structs import replace
 
 from jobqueue.errors import JobNotFound, JobQueueError
 from jobqueue.model import gate, transition
+from jobqueue.model.budget import Spent
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
-from jobqueue.model.filter import LONG_AGO, Filter, when
+from jobqueue.model.filter import LONG_AGO, Filter
 from jobqueue.model.gate import Verdict
 from jobqueue.model.job import Attempt, Job
-from jobqueue.model.names import ID
+from jobqueue.model.limit import Limit
+from jobqueue.model.retention import Resting
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.times import parse_duration
-from jobqueue.model.transition import NO_POLICY, Run, Transition
-from jobqueue.store.base import Change, Claim, Digest, Located, Page, Put, WorkerInfo, digest
+from jobqueue.model.told import shown_running
+from jobqueue.model.transition import Transition
+from jobqueue.store.base import (
+    Change,
+    Claim,
+    Digest,
+    Located,
+    Notes,
+    Page,
+    Put,
+    Schedules,
+    WorkerInfo,
+    asked_to_stop,
+    digest,
+    left_behind,
+)
+from jobqueue.store.memory_bounds import MemoryBounds
+from jobqueue.store.memory_jobs import copied, last_change, refused, rescued, resting, urgency
+from jobqueue.store.memory_notes import MemoryNotes
+from jobqueue.store.schedules import MemoryDuties, MemorySchedules
 
 
 class MemoryStore:
@@ -33,6 +53,7 @@ class MemoryStore:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
+        self.notes: Notes = MemoryNotes()
         self._changed = threading.Condition()
         self._jobs: dict[str, Located] = {}
         self._trash: dict[str, Located] = {}
@@ -41,6 +62,9 @@ class MemoryStore:
         self._journal: list[tuple[str, str, Attempt]] = []
         self._workers: dict[str, WorkerInfo] = {}
         self._control = Control()
+        self.schedules: Schedules = MemorySchedules()
+        self._duties = MemoryDuties()
+        self._bounds = MemoryBounds(self._jobs, self._claims, self._workers, self._journal)
         self._tokens = count()
         self._rings = 0
         self._heard = threading.local()
@@ -53,9 +77,15 @@ class MemoryStore:
         known = self._jobs.get(job.id) or (None if force else self._holder(job.idempotency_key))
         if known is not None:
             return Put(known, "exists")
+        rivals = self._bounds.rivals(job.concurrency_key) if job.on_conflict != "wait" else []
+        if rivals and job.on_conflict == "reject":
+            return Put(rivals[0], "rejected")
+        self.notes.forget(job.id)  # those of an earlier job with this id
         if job.idempotency_key is not None:
             self._ids_of_key[job.idempotency_key].append(job.id)
-        return Put(self._place(Transition(job, Status.PENDING)), "created")
+        placed = self._place(Transition(job, Status.PENDING))
+        ended = [self._cancel(rival, transition.SUPERSEDED + job.id) for rival in rivals]
+        return Put(placed, "created", len(ended))
 
     def _holder(self, key: str | None) -> Located | None:
         """The job that holds this key, the newest where `force` made several."""
@@ -81,6 +111,12 @@ class MemoryStore:
         located = self._jobs[job.id] = Located(job, decided.to)
         self._ring()
         return located
+
+    def adopt(self, job: Job, status: Status) -> Located:
+        with self._changed:
+            if job.id in self._jobs:
+                raise FileExistsError(f"{job.id}: another job has this id")
+            return self._place(Transition(job, status))
 
     def join(self, info: WorkerInfo) -> str:
         with self._changed:
@@ -120,6 +156,7 @@ class MemoryStore:
                     self._place(transition.end(located.job, verdict.error, now))
                 elif verdict.action == "run":
                     claims.append(self._hold(located.job, owner, now))
+                    self._bounds.started(located.job, self._control.limits, now)
             return claims
 
     def _hold(self, job: Job, owner: str, now: datetime) -> Claim:
@@ -133,7 +170,8 @@ class MemoryStore:
         return sorted((located for located in self._jobs.values() if located.status is Status.PENDING), key=urgency)
 
     def _judge(self, job: Job, now: datetime, types: Set[str] | None = None) -> Verdict:
-        return gate.judge(job, now, control=self._control, types=types, parent_state=self._parent_state)
+        verdict = gate.judge(job, now, control=self._control, types=types, parent_state=self._parent_state)
+        return verdict if verdict.action != "run" else self._bounds.judge(job, self._control.limits, now)
 
     def _parent_state(self, id: str) -> str:
         located = self._jobs.get(id) or self._trash.get(id)
@@ -170,6 +208,8 @@ class MemoryStore:
             # Whoever asked to stop it was told that it will; another attempt must not follow.
             decided = replace(transition.cancel(decided.job, self._clock.now()), attempt=decided.attempt)
         self._place(decided)
+        self._control = self._bounds.settled(self._control, decided.job.type, self._clock.now())
+        self.notes.ended(claim.job.id, done=decided.to is Status.DONE)
         return True
 
     def rescue(self) -> list[str]:
@@ -178,15 +218,20 @@ class MemoryStore:
             return [claim.job.id for claim in orphans if self._apply(claim, self._rescued(claim))]
 
     def _rescued(self, claim: Claim) -> Transition:
-        info, cancelled = self._workers[claim.owner], self._jobs[claim.job.id].cancelling
-        run = Run(claim.owner, claim.claimed_at, self._clock.now())
-        if info.handed_back and not cancelled:
-            return transition.release(claim.job, run)
-        policy = info.policies.get(claim.job.type, NO_POLICY)
-        return transition.lost(claim.job, run, policy=policy, cancelled=cancelled)
+        told = left_behind(self.notes, claim.job.id, claim.job.attempts + 1)
+        return rescued(claim, self._workers[claim.owner], self._clock.now(), self._jobs[claim.job.id].cancelling, told)
 
     def sweep(self) -> int:
         return 0
+
+    def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
+        with self._changed:
+            known = self._jobs if ids is None else {id: self._jobs[id] for id in ids if id in self._jobs}
+            found = [located.job for located in known.values() if located.status is status]
+        return (resting(job) for job in found)
+
+    def duty(self, name: str) -> AbstractContextManager[bool]:
+        return self._duties.try_hold(name)
 
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         with self._changed:
@@ -207,7 +252,31 @@ class MemoryStore:
         with self._changed:
             if id not in self._jobs:
                 raise JobNotFound(id, "it was purged, and restore() brings it back" if id in self._trash else "")
-            return self._jobs[id]
+            return self._live(self._jobs[id])
+
+    def _live(self, located: Located) -> Located:
+        """With what a running attempt has said so far."""
+        if located.status is not Status.CLAIMED:
+            return located
+        return replace(located, job=shown_running(located.job, self.notes.progress(located.job.id)))
+
+    def where(self, id: str) -> Status | None:
+        with self._changed:
+            located = self._jobs.get(id)
+            return None if located is None else located.status
+
+    def last(self, type: str | None = None) -> Located | None:
+        with self._changed:
+            found = [located for located in self._jobs.values() if type is None or located.job.type == type]
+            return max(found, key=lambda located: located.job.created_at or LONG_AGO, default=None)
+
+    def held(self, owner: str) -> list[Located]:
+        with self._changed:
+            return [self._jobs[claim.job.id] for claim in self._claims.values() if claim.owner == owner]
+
+    def stalled(self) -> int:
+        with self._changed:
+            return sum(not self._workers[claim.owner].alive for claim in self._claims.values())
 
     def scan(
         self,
@@ -219,7 +288,7 @@ class MemoryStore:
         offset: int = 0,
     ) -> Page:
         with self._changed:
-            found = [located for located in self._jobs.values() if located.status in statuses]
+            found = [self._live(located) for located in self._jobs.values() if located.status in statuses]
         found = [located for located in found if where is None or where.matches(located.job)]
         found.sort(key=urgency if order == "urgent" else last_change)
         if order == "newest":
@@ -263,7 +332,8 @@ class MemoryStore:
         if located.status is Status.PENDING:
             return self._changed_to(transition.cancel(located.job, self._clock.now(), message))
         asked = self._jobs[located.job.id] = replace(located, cancelling=True)
-        return Change(asked.job.id, "cancelling", asked)
+        info = self._workers.get(located.owner or "")
+        return Change(asked.job.id, "cancelling", asked, asked_to_stop(info.executor if info is not None else "process"))
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
         return self._each(ids, lambda located: self._retry(located, run_after))
@@ -304,7 +374,15 @@ class MemoryStore:
         return Change(id, "changed", located)
 
     def control(self) -> Control:
-        return self._control
+        return self._control.at(self._clock.now())
+
+    def limits(self) -> dict[str, Limit]:
+        with self._changed:
+            return self._bounds.limits(self._control.limits)
+
+    def spent(self) -> list[Spent]:
+        with self._changed:
+            return self._bounds.spent(self._control, self._clock.now())
 
     def set_control(self, control: Control) -> None:
         with self._changed:
@@ -320,23 +398,3 @@ class MemoryStore:
     def close(self) -> None:
         for info in self.workers():
             self.leave(info.owner)
-
-
-def refused(located: Located, why: str) -> Change:
-    return Change(located.job.id, "refused", located, why)
-
-
-def copied(job: Job) -> Job:
-    """What a file would give back: tuples in a payload have become lists, and nobody else can change it."""
-    return msgspec.json.decode(msgspec.json.encode(job), type=Job)
-
-
-def urgency(located: Located) -> tuple[int, str]:
-    """The order of the queue: priority, then the time that an id says; an id given by hand says none."""
-    job = located.job
-    made = ID.fullmatch(job.id)
-    return job.priority, made[2] if made else f"{job.created_at or LONG_AGO:%Y%m%dT%H%M%S%f}"
-
-
-def last_change(located: Located) -> datetime:
-    return when(located.job)

@@ -19,13 +19,14 @@ import msgspec
 from msgspec.structs import replace
 
 from jobqueue.model.clock import Clock
-from jobqueue.model.filter import Filter, status_of
+from jobqueue.model.filter import status_of
 from jobqueue.model.job import Attempt, Failure, Job
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.transition import Run, Transition, cancel, final_attempt, lost, release, reopened
+from jobqueue.model.told import tell
+from jobqueue.model.transition import Run, Transition, cancel, final_attempt, lost, release, reopened, said_why
 from jobqueue.store import files
-from jobqueue.store.base import WorkerInfo
+from jobqueue.store.base import Notes, WorkerInfo, left_behind
 from jobqueue.store.codec import encode
 from jobqueue.store.commit import FULL, Scratch
 from jobqueue.store.folder import Folder, Place
@@ -39,6 +40,7 @@ from jobqueue.store.layout import (
     copy_name,
     folders_of,
     is_job_name,
+    is_ours,
     job_id,
     owner_of,
     reason_name,
@@ -70,12 +72,13 @@ class Outcome(NamedTuple):
 
 
 class Moving:
-    def __init__(self, folder: Folder, locks: Locks, scratch: Scratch, journal: Journal, clock: Clock) -> None:
+    def __init__(self, folder: Folder, locks: Locks, scratch: Scratch, journal: Journal, clock: Clock, notes: Notes) -> None:
         self.folder = folder
         self.locks = locks
         self.scratch = scratch
         self.journal = journal
         self.clock = clock
+        self.notes = notes
         self.marks_seen = (-1, False)
 
     def carry_out(self, outcomes: Sequence[Outcome]) -> list[str | None]:
@@ -130,11 +133,16 @@ class Moving:
 
     def publish(self, outcome: Outcome) -> str | None:
         source = self.folder.claim_folder(outcome.held.claim_folder)
-        return self.move_to_free_name(source, outcome.held.name, self.folder.by_status[outcome.to])
+        new_name = outcome.held.name
+        if outcome.to in FINISHED and not is_ours(new_name):  # a dropped file may have the name of a job that has ended
+            other = self.folder.by_status[Status.DONE if outcome.to is Status.FAILED else Status.FAILED]
+            while files.exists(other, new_name):
+                new_name = copy_name(new_name)
+        return self.move_to_free_name(source, outcome.held.name, self.folder.by_status[outcome.to], new_name)
 
-    def move_to_free_name(self, source: int, name: str, target: int) -> str | None:
-        """Moves a file under its own name, or the next free one like it; None where it is gone."""
-        new_name = name
+    def move_to_free_name(self, source: int, name: str, target: int, new_name: str = "") -> str | None:
+        """Moves a file under its own name (or `new_name`), or the next free one like it; None where it is gone."""
+        new_name = new_name or name
         while True:
             try:
                 files.move(source, name, target, new_name)
@@ -149,6 +157,7 @@ class Moving:
     def mark_cancel(self, name: str, message: str) -> None:
         with suppress(FileExistsError):
             files.write_new(self.folder.fds["cancel"], name, message.encode("utf-8", "backslashreplace"))
+        self.scratch.settle([self.folder.fds["cancel"]])
 
     def unmark(self, name: str) -> None:
         files.remove(self.folder.fds["cancel"], name)
@@ -178,11 +187,20 @@ class Moving:
             asked = any_marks and self.cancel_asked(held.name)
             if asked and transition.to is Status.PENDING:
                 transition = Transition(cancel(transition.job, self.clock.now()).job, Status.FAILED, transition.attempt)
+            if asked and transition.job.cancelled:
+                transition = said_why(transition, self.why_cancelled(held.name))
             attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
             decided.append(Outcome(held, transition.to, transition, attempt))
         names = self.carry_out(decided)
         self.unmark_all(outcome.held.name for outcome in decided if outcome.to in FINISHED)
         return names
+
+    def why_cancelled(self, name: str) -> str:
+        """What whoever asked a job to stop has said."""
+        try:
+            return files.read_small(self.folder.fds["cancel"], name).decode("utf-8", "replace")
+        except OSError:
+            return ""
 
     def unmark_all(self, names: Iterable[str]) -> None:
         """For jobs that have ended and moved: a mark made meanwhile would end them again when somebody retries them."""
@@ -267,7 +285,8 @@ class Moving:
     def write_reason(self, name: str, problem: str) -> str:
         """Writes why a file is set aside; returns the name under which it shall lie in failed/."""
         failed = self.folder.by_status[Status.FAILED]
-        while files.exists(failed, name) or self.has_reason(name):
+        done = self.folder.by_status[Status.DONE]
+        while files.exists(failed, name) or files.exists(done, name) or self.has_reason(name):
             name = copy_name(name)
         text = f"{problem}\n\nThis file was dropped into pending/ and cannot be a job. Mend it and move it back there:\n"
         text += f"    mv {shlex.quote('failed/' + name)} pending/\n"
@@ -306,7 +325,9 @@ class Moving:
                     outcomes += self.recovery(Held(claim_folder, name), owner, info)
         moved = [job_id(name) for name in self.carry_out(outcomes) if name is not None]
         for outcome in outcomes:
-            self.unmark(outcome.held.name)
+            if outcome.to in FINISHED:  # one that goes back keeps a mark made meanwhile: its next claim ends it
+                self.unmark(outcome.held.name)
+            self.notes.ended(job_id(outcome.held.name), done=outcome.to is Status.DONE)
         emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
         if all(emptied):
             files.remove(self.folder.fds["workers"], owner + ".json")
@@ -334,11 +355,13 @@ class Moving:
         now = self.clock.now()
         if job.finished:
             job = reopened(job, now)
-        run = Run(owner, min(now, utc(moved_at)), now)
-        if info is not None and info.handed_back:
+        run = Run(owner, min(now, datetime.fromtimestamp(moved_at, timezone.utc)), now)
+        if info is not None and info.handed_back and not self.cancel_asked(held.name):
             return release(job, run)
         policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
-        return lost(job, run, policy=policy, cancelled=self.cancel_asked(held.name))
+        transition = lost(job, run, policy=policy, cancelled=self.cancel_asked(held.name))
+        told = left_behind(self.notes, job.id, job.attempts + 1)
+        return transition if told is None else tell(transition, told)
 
     def worker_info(self, owner: str) -> WorkerInfo | None:
         try:
@@ -370,14 +393,3 @@ def recorded_attempt(job: Job) -> tuple[Job, Attempt] | None:
     if job.finished:
         return (job, final_attempt(job))
     return (job, job.history[-1]) if job.history else None
-
-
-def utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)
-
-
-def still_matches(job: Job, where: Filter | None) -> bool:
-    return where is None or where.matches(job)
-
-
-__all__ = ["FINISHED", "Held", "Moving", "Outcome", "still_matches"]

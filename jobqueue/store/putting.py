@@ -1,4 +1,4 @@
-"""Adding jobs: one at a time, in groups, and under idempotency keys."""
+"""Adding jobs: one at a time, in groups, under idempotency keys, and beside others with their concurrency key."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Located, Put
 from jobqueue.store.codec import encode
 from jobqueue.store.commit import Scratch, Together
+from jobqueue.store.conflicts import Conflicts
 from jobqueue.store.folder import Folder
 from jobqueue.store.keys import KeyRecord, Keys, holds
 from jobqueue.store.layout import SUFFIX, copy_name, job_id
@@ -46,6 +47,7 @@ class Putting:
         folder: Folder,
         scratch: Scratch,
         keys: Keys,
+        conflicts: Conflicts,
         arrivals: Arrivals,
         reading: Reading,
         moving: Moving,
@@ -55,6 +57,7 @@ class Putting:
         self.folder = folder
         self.scratch = scratch
         self.keys = keys
+        self.conflicts = conflicts
         self.arrivals = arrivals
         self.reading = reading
         self.moving = moving
@@ -63,7 +66,7 @@ class Putting:
         self.publishing: Together[Draft] = Together(self.publish)
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
-        keyed = given_ids or any(job.idempotency_key for job in jobs)
+        keyed = given_ids or any(job.idempotency_key or job.concurrency_key for job in jobs)
         if not keyed:
             return [Put(Located(job, Status.PENDING), "created") for job in self.add(jobs)]
         answers: list[Put] = []
@@ -123,6 +126,18 @@ class Putting:
         except OSError as error:
             raise self.doubt(error) from error
 
+    def adopt(self, job: Job, status: Status) -> None:
+        """A job that has finished elsewhere goes straight to done/ or failed/: temporary file [F], rename [D]."""
+        folder, name = self.folder.by_status[status], job.id + SUFFIX
+        if self.folder.find(job.id) is not None:
+            raise FileExistsError(f"{job.id}: another job has this id")
+        (temporary,) = self.scratch.write([encode(job)])
+        try:
+            files.move(self.scratch.folder, temporary, folder, name)
+        finally:
+            self.scratch.discard([temporary])
+        self.scratch.settle([folder], (folder, name))
+
     def refusal_of_disk(self, error: OSError) -> QueueFolderError:
         return QueueFolderError(f"{self.folder.path}: cannot store the job ({error.strerror}); nothing was enqueued")
 
@@ -136,22 +151,29 @@ class Putting:
         wanted = [lock_key(job, given_ids) for job in jobs]
         answers: list[Put | None] = [None] * len(jobs)
         new: list[tuple[int, Job]] = []
-        with self.keys.locked([key for key in wanted if key]) as locked:
+        with self.keys.locked([key for key in wanted if key]) as locked, self.conflicts.locked(jobs) as rivals:
             taken: dict[str, Located] = {}
             for number, (job, key) in enumerate(zip(jobs, wanted, strict=True)):
                 existing = None if key is None or force else taken.get(key) or self.holder(job, locked[key], given_ids)
                 if existing is not None:
                     answers[number] = Put(existing, "exists")
                     continue
+                if (rival := rivals.of(job)) is not None:
+                    answers[number] = Put(rival, "rejected")
+                    continue
+                rivals.will_make(job)
                 if key is not None:
                     taken[key] = Located(job, Status.PENDING)
                     record = KeyRecord(key=key, id=job.id, scope=job.key_scope, made_at=self.clock.now())
                     self.keys.write(locked[key], record)
                 new.append((number, job))
-            self.keys.settle()
+            if taken:
+                self.keys.settle()
+            self.conflicts.note_waiting((job for _, job in new), rivals.opened)
             stored = self.add([job for _, job in new])
+            superseded = rivals.note(stored)
         for (number, _), job in zip(new, stored, strict=True):
-            answers[number] = Put(Located(job, Status.PENDING), "created")
+            answers[number] = Put(Located(job, Status.PENDING), "created", superseded.get(job.id, 0))
         return [answer for answer in answers if answer is not None]
 
     def holder(self, job: Job, file: int, given_ids: bool) -> Located | None:

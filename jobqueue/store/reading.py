@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 
 from msgspec.structs import replace
 
 from jobqueue.errors import JobNotFound
-from jobqueue.model.filter import Filter
+from jobqueue.model.filter import LONG_AGO, Filter
 from jobqueue.model.job import Job
+from jobqueue.model.retention import Resting
 from jobqueue.model.status import FINISHED, Status
+from jobqueue.model.told import shown_running
 from jobqueue.store import files
-from jobqueue.store.base import Digest, Located, Page, digest
+from jobqueue.store.base import Digest, Located, Notes, Page, digest
 from jobqueue.store.folder import ROUNDS, Folder, Place
 from jobqueue.store.intake import LARGEST, Look, Mark, look
-from jobqueue.store.layout import OPERATION, is_ours, job_id, name_time, order_key, owner_of, reason_name
+from jobqueue.store.layout import (
+    OPERATION,
+    SUFFIX,
+    folders_of,
+    is_delayed_name,
+    is_job_name,
+    is_ours,
+    job_id,
+    name_time,
+    order_key,
+    owner_of,
+    reason_name,
+)
 
 NOT_A_JOB = "?"
 
@@ -24,9 +39,10 @@ NOT_A_JOB = "?"
 class Reading:
     """`limit` is the largest dropped file that is read; our own may have grown by a result or a long history."""
 
-    def __init__(self, folder: Folder, limit: int) -> None:
+    def __init__(self, folder: Folder, limit: int, notes: Notes) -> None:
         self.folder = folder
         self.limit = limit
+        self.notes = notes
         self.foreign_keys: dict[tuple[Status, str, int], str] = {}
         self.known_digests: dict[tuple[Status, str], tuple[Mark, Digest]] = {}
 
@@ -59,6 +75,7 @@ class Reading:
             if not owner.startswith(OPERATION) and not job.finished:
                 since = datetime.fromtimestamp(seen.moved_at, timezone.utc)
                 job = replace(job, locked_by=owner, claimed_at=since, attempts=job.attempts + 1)
+                job = shown_running(job, self.notes.progress(job.id))
         reason = self.reason(place) if place.status is Status.FAILED and job.error is None else None
         cancelling = place.status is Status.CLAIMED and files.exists(self.folder.fds["cancel"], place.name)
         return Located(job, place.status, owner, reason, cancelling)
@@ -81,6 +98,33 @@ class Reading:
                 yield Place(status, self.folder.claim_folders.get(claim_folder, -1), file, claim_folder)
             else:
                 yield Place(status, self.folder.by_status[status], name)
+
+    def held(self, owner: str) -> list[Located]:
+        found: list[Located] = []
+        for claim_folder in folders_of(owner):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                fd = self.folder.open_briefly(claim_folder)
+                places = [Place(Status.CLAIMED, fd, name, claim_folder) for name in os.listdir(fd) if is_job_name(name)]
+                found += [located for place in places if (located := self.read(place)) is not None]
+        return found
+
+    def last(self, type: str | None) -> Located | None:
+        """Most names say when their job was made: of these, the latest are opened until one is of the type. Any other
+        name is opened where its file came here since then."""
+        places = [place for status in Status for place in self.places(status)]
+        telling = [place for place in places if is_ours(place.name) and not is_delayed_name(place.name)]
+        telling.sort(key=lambda place: name_time(place.name), reverse=True)
+        found = next((located for place in telling if (located := self.read_type(place, type)) is not None), None)
+        since = LONG_AGO if found is None or found.job.created_at is None else found.job.created_at
+        others = (place for place in places if not is_ours(place.name) or is_delayed_name(place.name))
+        newer = [place for place in others if self.moved_at(place) >= since.timestamp() - 1]
+        candidates = [found, *(self.read_type(place, type) for place in newer)]
+        made = [located for located in candidates if located is not None]
+        return max(made, key=lambda located: located.job.created_at or LONG_AGO, default=None)
+
+    def read_type(self, place: Place, type: str | None) -> Located | None:
+        located = self.read(place)
+        return located if located is not None and type in (None, located.job.type) else None
 
     def scan(self, statuses: Sequence[Status], where: Filter | None, order: str, limit: int | None, offset: int) -> Page:
         places = [place for status in statuses for place in self.places(status)]
@@ -112,6 +156,23 @@ class Reading:
             known = order_key(job.priority if job is not None else 99, stamp, place.name)
             self.foreign_keys[(place.status, place.name, seen.st_ino)] = known
         return known
+
+    def resting(self, status: Status) -> Iterator[Resting]:
+        """By a descriptor of its own: a position in a folder is shared by all who read through the same one."""
+        folder = files.open_folder(".", self.folder.by_status[status])
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_job_name(entry.name) and not entry.is_dir(follow_symlinks=False):
+                        with suppress(FileNotFoundError):
+                            yield resting(job_id(entry.name), entry.stat(follow_symlinks=False))
+        finally:
+            os.close(folder)
+
+    def resting_of(self, status: Status, ids: Sequence[str]) -> Iterator[Resting]:
+        for id in ids:
+            with suppress(FileNotFoundError):
+                yield resting(id, os.stat(id + SUFFIX, dir_fd=self.folder.by_status[status], follow_symlinks=False))
 
     def moved_at(self, place: Place) -> float:
         try:
@@ -149,3 +210,8 @@ class Reading:
         if place.status in FINISHED:
             return "done" if place.status is Status.DONE else "failed"
         return "waiting"
+
+
+def resting(id: str, seen: os.stat_result) -> Resting:
+    """By ctime, which tells when a file came here, and which nobody can set."""
+    return Resting(datetime.fromtimestamp(seen.st_ctime, timezone.utc), id, seen.st_size)

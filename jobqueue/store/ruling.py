@@ -45,6 +45,13 @@ class Ruling:
     def write(self, control: Control) -> None:
         self.scratch.replace(self.folder.hidden, CONTROL, msgspec.json.format(msgspec.json.encode(control), indent=2) + b"\n")
 
+    def try_change(self, change: Callable[[Control], Control]) -> bool:
+        """The same for whoever must not wait; False where somebody else holds the lock."""
+        with self.locks.try_hold(RULING) as ours:
+            if ours:
+                self.write(change(self.read()))
+        return ours
+
     def change(self, change: Callable[[Control], Control]) -> Control:
         """Reads, changes and writes under a lock, so that two people's changes do not undo each other."""
         with self.locks.hold(RULING):

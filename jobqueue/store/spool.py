@@ -13,24 +13,28 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterable, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
 from jobqueue.errors import InvalidJob, JobNotFound, QueueFolderError
+from jobqueue.model.budget import Spent
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import RUN, Verdict, judge
 from jobqueue.model.job import Attempt, Job
+from jobqueue.model.limit import Limit
+from jobqueue.model.retention import Resting
 from jobqueue.model.status import Status
-from jobqueue.model.transition import Transition
+from jobqueue.model.transition import SUPERSEDED, Transition
 from jobqueue.store import files
-from jobqueue.store.arrivals import Arrivals
-from jobqueue.store.base import Change, Claim, Digest, Located, Page, Put, WorkerInfo
+from jobqueue.store.arrivals import ANY, Arrivals
+from jobqueue.store.base import Change, Claim, Digest, Located, Notes, Page, Put, Schedules, WorkerInfo
+from jobqueue.store.bounds import Bounds
 from jobqueue.store.claiming import Claiming
 from jobqueue.store.commit import Reserve, Scratch
 from jobqueue.store.folder import Folder
@@ -39,14 +43,19 @@ from jobqueue.store.keys import Keys
 from jobqueue.store.layout import (
     MAINTENANCE,
     RESERVE,
+    SCHEDULES,
     file_name,
     folders_of,
+    is_ours,
+    owner_of,
 )
 from jobqueue.store.locks import Locks, new_owner
 from jobqueue.store.moving import Held, Moving
+from jobqueue.store.notes import MAX_LOG_SIZE, FileNotes
 from jobqueue.store.putting import Putting
 from jobqueue.store.reading import Reading
 from jobqueue.store.ruling import Ruling
+from jobqueue.store.schedules import FileSchedules
 from jobqueue.store.sweep import sweep
 from jobqueue.store.verbs import Verbs
 
@@ -62,6 +71,7 @@ class Spool:
         durability: str = "strict",
         settle_time: float = 2.0,
         max_file_size: int = 1 << 20,
+        max_log_size: int = MAX_LOG_SIZE,
         create: bool = True,
     ) -> None:
         if durability not in ("strict", "relaxed"):
@@ -79,12 +89,28 @@ class Spool:
         self.scratch = Scratch(self.folder.fds["tmp"], durable)
         self.journal = Journal(self.folder.fds["journal"])
         self.keys = Keys(self.folder.fds["keys"], durable)
-        self.reading = Reading(self.folder, max_file_size)
-        self.moving = Moving(self.folder, self.locks, self.scratch, self.journal, self.clock)
+        self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
+        self.notes: Notes = self.file_notes
+        self.reading = Reading(self.folder, max_file_size, self.notes)
+        self.moving = Moving(self.folder, self.locks, self.scratch, self.journal, self.clock, self.notes)
         self.ruling = Ruling(self.folder, self.scratch, self.locks)
+        self.schedules: Schedules = FileSchedules(self.folder.fds[SCHEDULES], self.scratch, self.locks)
         self.arrivals = Arrivals(self.folder.hidden)
+        self.bounds = Bounds(
+            *(self.folder, self.locks, self.reading, self.ruling, self.journal, self.arrivals, self.clock),
+            workers=self.workers,
+            cancel=self.supersede,
+        )
         self.putting = Putting(
-            self.folder, self.scratch, self.keys, self.arrivals, self.reading, self.moving, self.clock, max_file_size
+            self.folder,
+            self.scratch,
+            self.keys,
+            self.bounds.conflicts,
+            self.arrivals,
+            self.reading,
+            self.moving,
+            self.clock,
+            max_file_size,
         )
         self.verbs = Verbs(self.folder, self.scratch, self.arrivals, self.reading, self.moving, self.clock)
         self.claiming = Claiming(
@@ -99,6 +125,8 @@ class Spool:
             reject=self.moving.set_aside,
             cancel_asked=self.moving.cancel_asked,
             take_key=self.putting.take_key,
+            limiting=self.bounds.limiting,
+            supersede=self.supersede,
         )
         self.closed = False
 
@@ -106,6 +134,10 @@ class Spool:
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
         return self.putting.put(jobs, force=force, given_ids=given_ids)
+
+    def adopt(self, job: Job, status: Status) -> Located:
+        self.putting.adopt(job, status)
+        return Located(job, status)
 
     # -- workers
 
@@ -115,6 +147,7 @@ class Spool:
         for claim_folder in folders_of(owner):
             self.folder.make_claim_folder(claim_folder)
         self.write_info(owner, replace(info, owner=owner))
+        self.bounds.tell(owner, info)
         with suppress(OSError):  # a disk that is full already: then there is none
             self.scratch.reserve = Reserve(self.folder.fds["workers"], owner + RESERVE)
         return owner
@@ -133,6 +166,7 @@ class Spool:
             )
 
     def leave(self, owner: str) -> None:
+        self.bounds.tell(owner, None)
         emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
         if all(emptied):
             files.remove(self.folder.fds["workers"], owner + ".json")
@@ -150,7 +184,11 @@ class Spool:
         return found
 
     def claim(self, owner: str, *, limit: int = 1, types: Set[str] | None = None) -> list[Claim]:
-        return self.claiming.claim(owner, limit, types)
+        claims = self.claiming.claim(owner, limit, types)
+        for claim in claims:
+            if claim.job.written_by is None and not is_ours(claim.token[1]):
+                self.notes.forget(claim.job.id)  # those of an earlier job of this name: this one never ran
+        return claims
 
     def due_in(self) -> float | None:
         return self.claiming.due_in()
@@ -184,18 +222,29 @@ class Spool:
         back = [name for name, (_, transition) in zip(names, outcomes, strict=True) if name and transition.to is Status.PENDING]
         if back:
             self.arrivals.announce(back)
+        for (claim, transition), name in zip(outcomes, names, strict=True):
+            if transition.noted and name is not None:
+                self.notes.ended(claim.job.id, done=transition.to is Status.DONE)
+        self.bounds.ended(outcomes)
         return [name is not None for name in names]
 
     def rescue(self) -> list[str]:
         moved = self.moving.rescue()
         if moved:
             self.arrivals.announce([id + ".json" for id in moved])
+            self.arrivals.free([ANY])
         return moved
 
     def sweep(self) -> int:
         """Clears away old trash and temporary files and the keys of jobs that are gone; one worker at a time."""
         with self.locks.try_hold(MAINTENANCE) as ours:
-            return sweep(self.folder, self.keys, self.putting.key_is_free) if ours else 0
+            return sweep(self.folder, self.keys, self.putting.key_is_free, self.file_notes) + self.bounds.sweep() if ours else 0
+
+    def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
+        return self.reading.resting(status) if ids is None else self.reading.resting_of(status, ids)
+
+    def duty(self, name: str) -> AbstractContextManager[bool]:
+        return self.locks.try_hold(name)
 
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         if news:
@@ -215,6 +264,20 @@ class Spool:
             trashed = self.moving.in_trash(name) if (name := file_name(id)) else None
             hint = "it was purged; queue.restore(...) brings it back" if trashed else ""
             raise JobNotFound(id, hint) from None
+
+    def where(self, id: str) -> Status | None:
+        place = self.folder.find(id)
+        return None if place is None else place.status
+
+    def last(self, type: str | None = None) -> Located | None:
+        return self.reading.last(type)
+
+    def held(self, owner: str) -> list[Located]:
+        return self.reading.held(owner)
+
+    def stalled(self) -> int:
+        owners = {owner_of(name) for name in self.folder.claim_folder_names()}
+        return sum(len(self.held(owner)) for owner in owners if not self.locks.alive(owner))
 
     def scan(
         self,
@@ -236,6 +299,7 @@ class Spool:
                 claimed_at=line.claimed_at,
                 finished_at=line.finished_at,
                 error=line.error,
+                metrics=line.metrics,
             )
             yield line.job, line.type, attempt
 
@@ -250,7 +314,9 @@ class Spool:
             return RUN
         if located.reason is not None:
             return Verdict("hold", f"it cannot be read as a job yet: {located.reason}", hold="settle")
-        return judge(located.job, self.clock.now(), control=self.control(), types=None, parent_state=self.parent_state)
+        job, now = located.job, self.clock.now()
+        verdict = judge(job, now, control=self.control(), types=None, parent_state=self.parent_state)
+        return verdict if verdict.action != "run" else self.bounds.limiting.judge(job, self.limits(), now)
 
     def position(self, id: str) -> int | None:
         name = file_name(id)
@@ -262,6 +328,9 @@ class Spool:
         return self.reading.parent_state(id, self.moving.in_trash(name) if name else None)
 
     # -- what people do
+
+    def supersede(self, ids: Sequence[str], by: str) -> list[Change]:
+        return self.verbs.cancel(ids, SUPERSEDED + by)
 
     def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
         return self.verbs.cancel(ids, message)
@@ -281,7 +350,13 @@ class Spool:
     # -- control
 
     def control(self) -> Control:
-        return self.ruling.read()
+        return self.ruling.read().at(self.clock.now())
+
+    def limits(self) -> dict[str, Limit]:
+        return self.bounds.limits()
+
+    def spent(self) -> list[Spent]:
+        return self.bounds.spent()
 
     def set_control(self, control: Control) -> None:
         self.ruling.write(control)

@@ -16,7 +16,7 @@ from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.transition import Transition, cancel, end, retry
 from jobqueue.store import files
 from jobqueue.store.arrivals import Arrivals
-from jobqueue.store.base import Change, Located
+from jobqueue.store.base import Change, Located, asked_to_stop
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
 from jobqueue.store.layout import SUFFIX, file_name, is_job_name, job_id, reason_name
@@ -48,11 +48,21 @@ class Verbs:
         self.moving.mark_cancel(name, message)
         place = self.folder.find(change.id)
         if place is not None and place.status is Status.CLAIMED:
-            return Change(change.id, "cancelling", self.reading.read(place), "its worker was asked to stop it")
+            located = self.reading.read(place)
+            return Change(change.id, "cancelling", located, self.how_it_stops(located))
         self.moving.unmark(name)
         if place is not None and place.status is Status.PENDING:
             return self.cancel([change.id], message)[0]
+        ran = change.located is not None and change.located.status is Status.CLAIMED
+        located = self.reading.read(place) if place is not None else None
+        if ran and located is not None and located.job.cancelled:  # it saw the mark before we could look
+            return Change(change.id, "changed", located)
         return change
+
+    def how_it_stops(self, located: Located | None) -> str:
+        """What to expect of a running job that was asked to stop."""
+        info = self.moving.worker_info(located.owner) if located is not None and located.owner is not None else None
+        return asked_to_stop(info.executor if info is not None else "process")
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
         decide: Decision = lambda job: retry(job, self.clock.now(), run_after=run_after)  # noqa: E731
@@ -162,7 +172,10 @@ class Verbs:
         if old_name is None or not files.exists(trash, old_name):
             return Change(id, "missing", None, f"no job {id!r} in the trash")
         job = self.moving.in_trash(old_name)
-        status = Status.FAILED if job is None else status_of(job) if job.finished else Status.PENDING
+        if job is None:  # rejected if its reason came along; else it was waiting to be judged
+            status = Status.FAILED if files.exists(trash, reason_name(old_name)) else Status.PENDING
+        else:
+            status = status_of(job) if job.finished else Status.PENDING
         name = self.moving.move_to_free_name(trash, old_name, self.folder.by_status[status])
         if name is None:
             return Change(id, "missing", None, f"{id} was taken out of the trash by somebody else")

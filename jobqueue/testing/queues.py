@@ -14,7 +14,8 @@ from jobqueue.model.clock import Clock
 from jobqueue.model.status import Status
 from jobqueue.queue import default
 from jobqueue.queue.handle import JobHandle
-from jobqueue.queue.queue import MEMORY, Queue
+from jobqueue.queue.opening import MEMORY
+from jobqueue.queue.queue import Queue
 from jobqueue.worker.worker import Worker
 
 

@@ -42,10 +42,16 @@ def words(value: Sequence[str]) -> tuple[str, ...] | None:
 @click.option("--once", is_flag=True, help="Do at most one job, then end.")
 @click.option("--drain", is_flag=True, help="Do all that is due, then end.")
 @click.option("--grace", metavar="30s", help="How long running jobs may go on when the worker is told to stop.")
+@click.option("--cancel-grace", metavar="5s", help="How long a job may heed a cancel before SIGTERM, and then before SIGKILL.")
+@click.option("--max-jobs-per-child", type=int, metavar="N", help="Replace a process after so many jobs (never).")
+@click.option(
+    "--max-memory", metavar="500MB", help="Replace a process that holds more after a job; it is never killed while it runs one."
+)
+@click.option("--reload", is_flag=True, help="For development: start anew when the code of the handlers changes.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What to log (info, or JOBQUEUE_LOG)."
 )
-def command(once: bool, drain: bool, **options: Any) -> int:
+def command(once: bool, drain: bool, reload: bool, **options: Any) -> int:
     """Runs the jobs of a queue folder until it is told to stop (Ctrl-C or SIGTERM).
 
     The first signal lets running jobs finish within the grace time and hands back the rest, their attempt uncounted;
@@ -54,17 +60,18 @@ def command(once: bool, drain: bool, **options: Any) -> int:
     from jobqueue.errors import JobQueueError
 
     try:
-        return serve(once, drain, options)
+        return serve(once, drain, reload, options)
     except JobQueueError as error:
         click.echo(f"error: {error}", err=True)
         return 1
 
 
-def serve(once: bool, drain: bool, options: dict[str, Any]) -> int:
+def serve(once: bool, drain: bool, reload: bool, options: dict[str, Any]) -> int:
     from jobqueue.errors import HandlerError
     from jobqueue.queue.config import load_config
     from jobqueue.queue.queue import Queue
     from jobqueue.queue.registry import Registry
+    from jobqueue.worker.reload import Reloader
     from jobqueue.worker.worker import Worker
 
     options["handlers"] = words(options["handlers"])
@@ -75,7 +82,8 @@ def serve(once: bool, drain: bool, options: dict[str, Any]) -> int:
         raise HandlerError(
             "no handlers: name their module or file with --handlers handlers.py, or under handlers: in jobqueue.yaml"
         )
-    registry = Registry.load(config.handlers)
+    reloader = Reloader(config.handlers) if reload else None
+    registry = Registry.load(config.handlers) if reloader is None else reloader.load()
     if not os.path.lexists(config.queue_dir):
         log.warning("%s: no such folder; making a new, empty queue there", config.queue_dir)
     queue = Queue(config=config)
@@ -88,9 +96,15 @@ def serve(once: bool, drain: bool, options: dict[str, Any]) -> int:
         executor=config.executor,
         poll_interval=config.poll_interval,
         grace=config.grace,
+        cancel_grace=config.cancel_grace,
+        max_jobs_per_child=config.max_jobs_per_child,
+        max_memory=config.max_memory,
     )
+    worker.reloader = reloader
     listen_to_signals(worker, config)
     code = run(worker, once, drain)
+    if worker.reloader is not None and worker.reloader.changed:
+        worker.reloader.start_anew()
     if worker.running:  # threads that cannot be ended: their jobs are free when this process is gone
         logging.shutdown()
         os._exit(code)
@@ -127,8 +141,9 @@ def listen_to_signals(worker: Worker, config: Config) -> None:
             interrupt(number, frame)
             return
         worker.stopping = True  # before anything is said: a second signal may come in the middle of it
+        worker.reloader = None
         log.info("%s: claiming no more; running jobs have %g s", signal.Signals(number).name, config.grace)
-        worker.store.wake()
+        worker.wake()
         if worker.in_handler and config.grace > 0:
             signal.setitimer(signal.ITIMER_REAL, config.grace)
         elif worker.in_handler:
@@ -137,7 +152,7 @@ def listen_to_signals(worker: Worker, config: Config) -> None:
     def interrupt(number: int, frame: FrameType | None) -> None:
         from jobqueue.worker.run import HandBack
 
-        worker.store.wake()
+        worker.wake()
         if worker.in_handler:
             signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER)  # a handler that catches everything meets it again
             raise HandBack

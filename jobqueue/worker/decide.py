@@ -32,6 +32,17 @@ def decide(job: Job, result: Result, run: Run, policy: RetryPolicy, chance: floa
     return fail(job, error, run, policy=policy, chance=chance, final=result.kind == "final", delay=delay, outcome=outcome)
 
 
+def explained(result: Result, killed_for: str, timeout: float | None) -> Result:
+    """What a call came to, where the worker had to end it: its death is no crash. One that finished first has finished."""
+    if result.kind == "done" or not killed_for:
+        return result
+    if killed_for == "shutdown":
+        return Result("handed_back", seconds=result.seconds, told=result.told)
+    peak = result.error.peak_memory if result.error is not None else None
+    error = Failure(reason="timeout", message=f"ran longer than {timeout or 0:g} s", peak_memory=peak)
+    return Result("failed", error=error, seconds=result.seconds, told=result.told)
+
+
 def decide_snooze(job: Job, result: Result, run: Run, policy: RetryPolicy, chance: float) -> Transition:
     try:
         until: datetime = parse_moment(result.until, run.finished_at, "snooze")

@@ -42,6 +42,11 @@ class Outbox:
         """Whether the group is large or old enough to be stored now, whatever else there is to do."""
         return len(self.waiting) >= LARGEST_GROUP or (bool(self.waiting) and time.monotonic() - self.since >= LONGEST_WAIT)
 
+    @property
+    def due_in(self) -> float:
+        """Seconds until what waits shall be stored, whatever there is to do; a long time where nothing waits."""
+        return max(0.0, self.since + LONGEST_WAIT - time.monotonic()) if self.waiting else 3600.0
+
     def flush(self) -> None:
         """Stores what waits; raises what made that impossible, whichever thread had tried."""
         with self.lock:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from jobqueue.errors import Discard, InvalidJob, JobCancelled, JobQueueError, Retry, Snooze
-from jobqueue.model.job import Failure, Job
+from jobqueue.model.job import Failure
 from jobqueue.model.times import parse_duration
+from jobqueue.model.told import Told
 from jobqueue.queue.context import JobContext, running
 from jobqueue.queue.handler import Handler
 from jobqueue.queue.signature import check_result, convert_payload
@@ -35,7 +36,8 @@ class HandBack(BaseException):
 class Result(msgspec.Struct, frozen=True):
     """What a call came to: `kind` is done, failed, final (failed for good), snoozed, cancelled or handed_back.
 
-    `seconds` is how long the handler ran; `until` of a snooze is as the handler gave it.
+    `seconds` is how long the handler ran; `until` of a snooze is as the handler gave it; `told` is its progress, metrics
+    and artifacts, None where it told nothing.
     """
 
     kind: str
@@ -44,21 +46,21 @@ class Result(msgspec.Struct, frozen=True):
     until: Any = None
     delay: float | None = None
     seconds: float = 0.0
+    told: Told | None = None
 
 
-def call(handler: Handler, job: Job, attempt: int, is_cancelled: Callable[[], bool]) -> Result:
+def call(handler: Handler, context: JobContext) -> Result:
     """Runs a handler on a job's payload; every way in which it can end is a `Result`."""
     started = time.monotonic()
-    result = attempt_call(handler, job, attempt, is_cancelled)
-    return msgspec.structs.replace(result, seconds=time.monotonic() - started)
+    result = attempt_call(handler, context)
+    return msgspec.structs.replace(result, seconds=time.monotonic() - started, told=context.close())
 
 
-def attempt_call(handler: Handler, job: Job, attempt: int, is_cancelled: Callable[[], bool]) -> Result:
+def attempt_call(handler: Handler, context: JobContext) -> Result:
     try:
-        arguments = convert_payload(handler, job.payload)
+        arguments = convert_payload(handler, context.job.payload)
     except InvalidJob as error:
         return Result("final", error=Failure(reason="payload", type=type(error).__name__, message=str(error)))
-    context = JobContext(job, attempt, is_cancelled)
     if handler.takes_context is not None:
         arguments[handler.takes_context] = context
     token = running.set(context)

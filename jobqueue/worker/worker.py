@@ -9,44 +9,31 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from jobqueue.errors import HandlerError, QueueFolderError
-from jobqueue.model.job import Failure
-from jobqueue.model.retry import RetryPolicy
+from jobqueue.model.limit import merge
+from jobqueue.model.told import tell
 from jobqueue.model.transition import Run, Transition
 from jobqueue.queue.queue import Queue
 from jobqueue.queue.registry import Registry
-from jobqueue.store.base import Claim, Store, WorkerInfo
+from jobqueue.store.base import Claim, Store, WorkerInfo, left_behind
 from jobqueue.store.locks import host
-from jobqueue.worker.decide import decide, unknown_type
-from jobqueue.worker.executor import Ended, Ending, check_slots, make_slots
+from jobqueue.worker.capture import captured
+from jobqueue.worker.chores import Chores
+from jobqueue.worker.decide import decide, explained, unknown_type
+from jobqueue.worker.executor import Ended, Ending, Slots, Upkeep, check_slots, make_slots
 from jobqueue.worker.memory import Memory
 from jobqueue.worker.outbox import Outbox
+from jobqueue.worker.overseer import CANCEL_GRACE, Overseer, Running
+from jobqueue.worker.reload import Reloader
 from jobqueue.worker.report import report
 from jobqueue.worker.run import HandBack, Result
 
 log = logging.getLogger("jobqueue.worker")
 
-CHORES_EVERY = 0.4
+LOOK_EVERY = 0.4
 """Seconds between two looks at dead owners, cancels and timeouts: well below the second that is promised."""
-SWEEP_EVERY = 600.0
-CANCEL_GRACE = 5.0
-NO_POLICY = RetryPolicy()
-
-
-@dataclass
-class Running:
-    """A job that is in the executor now. `stop_at` is when it will have run too long, `killed_for` why it was ended."""
-
-    claim: Claim
-    future: Ending
-    policy: RetryPolicy
-    stop_at: float | None = None
-    asked_at: float | None = None
-    terminated_at: float | None = None
-    killed_for: str = ""
 
 
 class Worker:
@@ -54,8 +41,10 @@ class Worker:
 
     `queue` is a Queue (or its path), `handlers` a Registry, marked functions, module names or .py files. With `types` it
     leaves all others pending; without, a job whose type has no handler fails at once. `executor` is inline (in this
-    thread), thread or process; `concurrency` how many jobs at a time; `grace` the seconds that running jobs get when the
-    worker is told to stop. A worker is run once: `run()` here, or `start()` and `stop()` in a thread of its own.
+    thread), thread or process; `concurrency` how many jobs at a time; `grace` the seconds that running jobs get
+    when the worker is told to stop, `cancel_grace` those that a job gets to heed a cancel, and again to heed SIGTERM. A
+    process is replaced after `max_jobs_per_child` jobs, or when it holds more than `max_memory` bytes after one. A worker
+    is run once: `run()` here, or `start()` and `stop()` in a thread of its own.
     """
 
     def __init__(
@@ -69,6 +58,8 @@ class Worker:
         poll_interval: float = 1.0,
         grace: float = 30.0,
         cancel_grace: float = CANCEL_GRACE,
+        max_jobs_per_child: int | None = None,
+        max_memory: int | None = None,
     ) -> None:
         self.queue = queue if isinstance(queue, Queue) else Queue(queue)
         self.store: Store = self.queue.store
@@ -79,6 +70,8 @@ class Worker:
         self.poll_interval = poll_interval
         self.grace = grace
         self.cancel_grace = cancel_grace
+        self.upkeep = Upkeep(max_jobs_per_child, max_memory)
+        self.slots = Slots()
         check_slots(executor, self.registry, concurrency)
         self.owner = ""
         self.running: dict[str, Running] = {}
@@ -87,10 +80,11 @@ class Worker:
         self.stopping = False  # plain flags: signal handlers set them
         self.hurry = False
         self.in_handler = False
+        self.reloader: Reloader | None = None
         self.thread: threading.Thread | None = None
         self.random = random.Random()
-        self.chores_at = 0.0
-        self.sweep_at = time.monotonic() + SWEEP_EVERY * self.random.random()
+        self.chores = Chores(self.queue)
+        self.looked_at = 0.0
         self.counts = {"done": 0, "failed": 0, "pending": 0}
 
     # -- life
@@ -100,6 +94,10 @@ class Worker:
 
         A drain waits for what is due within `patience` seconds; by default the time that dropped files get to settle.
         """
+        with captured(self.executor):
+            self.work(drain, once, patience)
+
+    def work(self, drain: bool, once: bool, patience: float | None) -> None:
         if not self.owner:
             self.begin()
         patience = self.queue.config.settle_time if patience is None else patience
@@ -131,9 +129,12 @@ class Worker:
             concurrency=self.concurrency,
             executor=self.executor,
             policies=self.registry.policies,
+            limits=merge(self.queue.config.limits, self.registry.limits),
+            budgets=self.queue.config.budgets,
         )
         self.owner = self.store.join(info)
-        self.slots = make_slots(self.executor, self.registry, self.concurrency, self.store.life_line(self.owner))
+        self.slots = make_slots(self.executor, self.queue, self.registry, self.concurrency, self.owner, self.upkeep)
+        self.overseer = Overseer(self.store, self.slots, self.owner, self.cancel_grace)
         if self.executor == "inline":
             self.outbox.watch()
         log.info(
@@ -144,7 +145,7 @@ class Worker:
             self.executor,
             self.concurrency,
         )
-        self.chores()
+        self.look_around()
 
     def start(self) -> Worker:
         """Runs in a thread of its own until `stop`: for notebooks, servers and tests. Returns when it is at work."""
@@ -168,9 +169,14 @@ class Worker:
         """Claims no more; running jobs get the grace time (none with `now`), then they are handed back."""
         self.stopping = True
         self.hurry = self.hurry or now
-        self.store.wake()
+        self.wake()
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join()
+
+    def wake(self) -> None:
+        """Ends its sleep, whatever it sleeps in."""
+        self.store.wake()
+        self.slots.wake()
 
     def __enter__(self) -> Worker:
         return self.start()
@@ -180,17 +186,22 @@ class Worker:
 
     def tick(self) -> bool:
         """Does at most one job, from its claim to its stored outcome; False when there was nothing to do."""
+        with captured(self.executor):
+            return self.do_one()
+
+    def do_one(self) -> bool:
         if not self.owner:
             self.begin()
         before = sum(self.counts.values())
-        self.chores()
+        self.look_around()
+        self.slots.poll()
         for claim in self.store.claim(self.owner, limit=1, types=self.types):
             self.launch(claim)
         while self.running:
             self.collect()
             if self.running:
                 self.rest(news=False)
-                self.chores_if_due()
+                self.look_around_if_due()
         self.store_outcomes()
         return sum(self.counts.values()) > before
 
@@ -198,7 +209,7 @@ class Worker:
 
     def step(self, *, once: bool = False) -> bool:
         """One pass: collect what has finished, start what is due. True when there may be more to do at once."""
-        self.chores_if_due()
+        self.look_around_if_due()
         collected = self.collect()
         if once and collected:
             return True
@@ -206,7 +217,7 @@ class Worker:
         claims = self.store.claim(self.owner, limit=free, types=self.types) if free > 0 else []
         for claim in claims:
             self.launch(claim)
-        if self.outbox.due or not claims:
+        if self.outbox.due or (free > 0 and not claims):
             self.store_outcomes()
         if not claims and not collected and self.running:
             self.rest(news=free > 0)
@@ -214,7 +225,13 @@ class Worker:
 
     def rest(self, *, news: bool = True) -> None:
         """Sleeps until a job has ended or (with `news`) something may have come."""
-        self.store.wait(min(self.poll_interval, CHORES_EVERY), news=news)
+        timeout = min(self.poll_interval, LOOK_EVERY)
+        if self.slots.own_wait and not news:
+            self.slots.poll(min(timeout, self.outbox.due_in))
+            return
+        if self.running:
+            self.slots.alert(self.store.wake)
+        self.store.wait(timeout, news=news)
 
     def nothing_left(self, patience: float, idle: float) -> bool:
         """Whether a drain is over: nothing is due soon, or it never comes (a file that is written for ever, a clock that
@@ -239,8 +256,7 @@ class Worker:
             future = Ended(Result("handed_back"))
         finally:
             self.in_handler = False
-        stop_at = None if seconds is None else time.monotonic() + seconds
-        self.running[job.id] = Running(claim, future, handler.policy, stop_at)
+        self.running[job.id] = Running(claim, future, handler.policy, seconds, time.monotonic())
         if isinstance(future, Future) and not future.done():
             future.add_done_callback(lambda _: self.store.wake())
 
@@ -257,6 +273,7 @@ class Worker:
 
     def collect(self) -> bool:
         """Decides about the jobs that have ended since the last look."""
+        self.slots.poll()
         ended = [running for running in self.running.values() if running.future.done()]
         for running in ended:
             del self.running[running.claim.job.id]
@@ -265,16 +282,14 @@ class Worker:
 
     def conclude(self, running: Running, result: Result) -> None:
         job = running.claim.job
-        if running.killed_for == "timeout" and result.kind != "done":
-            message = f"ran longer than {job.timeout or self.registry.get(job.type).timeout:g} s"  # type: ignore[union-attr]
-            result = Result("failed", error=Failure(reason="timeout", message=message), seconds=result.seconds)
-        elif running.killed_for == "shutdown" and result.kind != "done":
-            result = Result("handed_back", seconds=result.seconds)
+        result = explained(result, running.killed_for, running.timeout)
         run = Run(self.owner, running.claim.claimed_at, self.queue.clock.now())
         asked = running.asked_at is not None
-        self.settle(
-            running.claim, decide(job, result, run, running.policy, self.random.random(), cancel_asked=asked), result.seconds
-        )
+        transition = decide(job, result, run, running.policy, self.random.random(), cancel_asked=asked)
+        told = result.told
+        if told is None and result.kind != "done" and self.executor == "process":  # it may have died before it could say
+            told = left_behind(self.store.notes, job.id, job.attempts + 1)
+        self.settle(running.claim, transition if told is None else tell(transition, told), result.seconds)
 
     def settle(self, claim: Claim, transition: Transition, seconds: float = 0.0) -> None:
         self.outbox.add(claim, transition)
@@ -284,46 +299,19 @@ class Worker:
     def store_outcomes(self) -> None:
         self.outbox.flush()
 
-    # -- chores
+    def look_around_if_due(self) -> None:
+        if time.monotonic() - self.looked_at >= LOOK_EVERY:
+            self.look_around()
 
-    def chores_if_due(self) -> None:
-        if time.monotonic() - self.chores_at >= CHORES_EVERY:
-            self.chores()
-
-    def chores(self) -> None:
-        """Takes back the jobs of dead workers, and looks after our own: cancelled, lost, or running too long."""
-        self.chores_at = time.monotonic()
-        if self.chores_at >= self.sweep_at:
-            self.sweep_at = self.chores_at + SWEEP_EVERY
-            self.store.sweep()
-        if rescued := self.store.rescue():
-            more = f" and {len(rescued) - 3} more" if len(rescued) > 3 else ""
-            log.warning("took back what dead workers held: %s%s", ", ".join(rescued[:3]), more)
+    def look_around(self) -> None:
+        """Does the chores that every worker shares, and looks after our own jobs."""
+        self.looked_at = time.monotonic()
+        self.chores.do_due()
         self.memory.look()
-        claims = [running.claim for running in self.running.values()]
-        states = self.store.extend(self.owner, claims)
-        for running in list(self.running.values()):
-            self.look_after(running, states.get(running.claim.job.id, "ok"))
-
-    def look_after(self, running: Running, state: str) -> None:
-        """One step at a time: ask (a mark that the handler can see), then SIGTERM, then SIGKILL."""
-        now = time.monotonic()
-        if running.terminated_at is not None:
-            if now - running.terminated_at >= self.cancel_grace:
-                self.slots.kill(running.future, hard=True)
-        elif running.stop_at is not None and now >= running.stop_at:
-            running.killed_for = "timeout"
-            self.terminate(running, "it ran longer than its timeout")
-        elif state != "ok" and running.asked_at is None:
-            running.asked_at = now
-        elif running.asked_at is not None and now - running.asked_at >= self.cancel_grace:
-            self.terminate(running, "it was asked to stop")
-
-    def terminate(self, running: Running, why: str) -> None:
-        running.terminated_at = time.monotonic()
-        if self.slots.can_kill:
-            log.warning("ending the process of %s: %s", running.claim.job.id, why)
-            self.slots.kill(running.future, hard=False)
+        self.slots.look()
+        if self.reloader is not None and self.reloader.look():
+            self.stopping = True
+        self.overseer.look_after(self.running.values())
 
     # -- the end
 
@@ -341,6 +329,7 @@ class Worker:
             self.collect()
             self.outbox.close(store=ours)
         finally:
+            self.chores.close()
             self.sign_off(ours)
 
     def still_ours(self) -> bool:
@@ -369,7 +358,7 @@ class Worker:
             self.slots.kill(running.future, hard=True)
         deadline = time.monotonic() + 5
         while any(not running.future.done() for running in self.running.values()) and time.monotonic() < deadline:
-            time.sleep(0.01)
+            self.slots.poll(0.05)
 
 
 def registry_of(handlers: Any) -> Registry:

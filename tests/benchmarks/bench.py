@@ -25,17 +25,17 @@ from types import FrameType
 import click
 from cost import IMPORTS, UNWANTED, stdlib_imports, time_import, worker_cpu
 from disk import file_system, journaled, plain, why_no_mount
-from limits import Bodies, bare_life, bare_pool
+from limits import Bodies, bare_life, bare_pool, bare_pool_map
 from pickup import IdleWorker, Pickup, bare_pickup, percentile
 from report import Row, Sheet, Target, show
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from steps import Backlog, drain_inline, drain_process, life, sample_bodies
+from steps import Backlog, drain_inline, drain_process, drain_two_processes, life, progress, sample_bodies
 
 from jobqueue.errors import NoWorkerWarning
 
 DURABILITIES = ("relaxed", "strict")
-SECTIONS = ("enqueue", "claim", "finish", "drain", "process", "backlog", "cpu", "pickup", "import")
+SECTIONS = ("enqueue", "claim", "finish", "drain", "process", "backlog", "cpu", "pickup", "progress", "import")
 Measure = tuple[str, Callable[[], None]]
 """What is being measured, in words, and the call that does it."""
 
@@ -51,15 +51,17 @@ class Plan:
     backlogs: tuple[tuple[int, int], ...] = ((1_000, 5), (100_000, 3))
     claims: int = 250
     through_process: tuple[int, int] = (500, 3)
+    two_processes: tuple[int, int] = (4_000, 3)
     cpu: tuple[int, int] = (3_000, 3)
     pickups: int = 300
     bare_pickups: int = 100
     imports: int = 9
+    progress: tuple[int, int] = (3_000, 3)
 
 
 DEFAULT = Plan()
 FULL = replace(DEFAULT, sizes=((1_000, 5), (10_000, 3), (100_000, 1)), cpu=(20_000, 3))
-TINY = Plan(((20, 1),), {"relaxed": 5, "strict": 5}, ((20, 1), (40, 1)), 5, (5, 1), (20, 1), 3, 3, 1)
+TINY = Plan(((20, 1),), {"relaxed": 5, "strict": 5}, ((20, 1), (40, 1)), 5, (5, 1), (20, 1), (20, 1), 3, 3, 1, (20, 1))
 
 
 class Run:
@@ -88,6 +90,7 @@ class Run:
         if self.wants("process"):
             for _ in range(self.plan.through_process[1]):
                 yield "drain through a child process", self.through_process
+            yield "drain through two child processes", self.through_two
         if self.wants("backlog"):
             yield from self.backlog_measures()
         if self.wants("cpu"):
@@ -95,6 +98,8 @@ class Run:
                 yield f"CPU of a worker process, {durability}", partial(self.cpu, durability)
         if self.wants("pickup"):
             yield from self.pickup_measures()
+        if self.wants("progress"):
+            yield "progress, a thousand times a second", self.progress
         if self.wants("import"):
             yield from ((name, partial(self.imports, name, code)) for name, code in IMPORTS.items())
 
@@ -140,6 +145,17 @@ class Run:
             self.sheet.add_limit(key, bare_pool(size) + calls["claim"] + calls["finish"])
             if len(self.sheet.limits[key]) % 2:
                 self.sheet.add(key, drain_process(self.fresh(), size, "relaxed"))
+
+    def through_two(self) -> None:
+        """No-op jobs each second, beside those of a bare pool that stores nothing."""
+        size, repeats = self.plan.two_processes
+        costs, limits = [], []
+        for _ in range(repeats):
+            limits.append(bare_pool_map(size).us)
+            costs.append(drain_two_processes(self.fresh(), size, "strict"))
+        us, cpu = median(cost.us for cost in costs), median(cost.cpu for cost in costs)
+        target, note = Target("500 us", us=500), f"{1e6 / us:,.0f} jobs/s"
+        self.sheet.ready.append(Row("drain, 2 processes", size, "strict", us, median(limits), cpu, target, note))
 
     # -- a long queue
 
@@ -208,6 +224,13 @@ class Run:
             note = "" if us == later else f"{later:,.0f} us from the return"
             target, limit = Target(f"{most} ms", us=most * 1000), percentile(bare, share)
             self.sheet.ready.append(Row(f"{step}, {name}", len(pickups), "relaxed", us, limit, None, target, note))
+
+    def progress(self) -> None:
+        calls, repeats = self.plan.progress
+        costs = [progress(self.fresh(), calls) for _ in range(repeats)]
+        us, cpu = median(cost.us for cost in costs), median(cost.cpu for cost in costs)
+        target = Target("5 % of its time", us=50)
+        self.sheet.ready.append(Row("ctx.progress", calls, "relaxed", us, 1000, cpu, target, "limit: the time between two"))
 
     def imports(self, name: str, code: str) -> None:
         cache = self.fresh()

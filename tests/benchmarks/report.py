@@ -93,6 +93,7 @@ CPU us: of this process; what the child of a process executor takes comes on top
 enqueue, finish, strict: one fsync of the file and one of the folder each; groups: one syncfs and one fsync of the folder.
 drain: a whole Worker with a handler that does nothing; its limit is claim and finish (and a round trip through a bare
   ProcessPoolExecutor(1) for the one with a process). first claim: for each waiting job; its limit is os.listdir.
+drain, 2 processes: with --concurrency 2; its limit is the map of a bare ProcessPoolExecutor(2), which stores nothing.
 CPU of a worker: user and system time of python -m jobqueue.worker --drain, less the same on an empty queue.
 pickup: from the start of enqueue() (or of the rename) to the handler's first line in a worker process, jobs 30 to 60 ms
   apart; its limit is write and rename here, bare inotify, rename, open and read in the other process.

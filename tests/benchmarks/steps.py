@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
 from limits import GROUP, Bodies, Cost, timed
 
-from jobqueue import Queue, Worker
+from jobqueue import JobContext, Queue, Worker
+from jobqueue.model.job import Job
 from jobqueue.model.transition import Run, Transition, complete
 from jobqueue.queue.config import Config
 from jobqueue.store.base import Claim, Store, WorkerInfo
@@ -114,8 +117,48 @@ def drain_process(path: Path, size: int, durability: str) -> Cost:
     return Cost(took, cost.cpu)
 
 
+def drain_two_processes(path: Path, size: int, durability: str) -> Cost:
+    """A whole worker with two child processes, from the first handler's first line to the last one's."""
+    queue = open_queue(path, durability)
+    stamps = queue.enqueue_many("stamp", [{"n": number} for number in range(size)])
+    worker = Worker(queue, HANDLERS, executor="process", concurrency=2)
+    cost = timed(size, lambda: worker.run(drain=True))
+    check_drained(worker, size)
+    times = [stamp.result() for stamp in stamps]
+    queue.close()
+    return Cost((max(times) - min(times)) / 1000 / size, cost.cpu)
+
+
 def check_drained(worker: Worker, size: int) -> None:
     assert worker.counts["done"] == size, f"{worker.counts} of {size} jobs"
+
+
+def progress(path: Path, calls: int) -> Cost:
+    """A handler that says where it is a thousand times a second; what that takes of it, for each time it says so."""
+    queue = open_queue(path, "relaxed")
+    context = JobContext(Job(id="bench", type="noop"), 1, notes=queue.store.notes)
+    spent = 0.0
+    idle = paced(calls, lambda number: None)
+
+    def say(number: int) -> None:
+        nonlocal spent
+        started = time.perf_counter()
+        context.progress(number, "working", total=calls)
+        spent += time.perf_counter() - started
+
+    busy = paced(calls, say)
+    context.close()
+    queue.close()
+    return Cost(spent / calls * 1e6, max(0.0, busy - idle) / calls * 1e6)
+
+
+def paced(calls: int, act: Callable[[int], None]) -> float:
+    """Calls it once each millisecond; the seconds of processor time that all of it took."""
+    started, used = time.perf_counter(), time.process_time()
+    for number in range(calls):
+        act(number)
+        time.sleep(max(0.0, started + (number + 1) / 1000 - time.perf_counter()))
+    return time.process_time() - used
 
 
 class Backlog:

@@ -156,7 +156,7 @@ def test_delay_and_expiry_count_from_now(shell: Any) -> None:
 
 def test_json_of_one_job(shell: Any) -> None:
     said = shell.json("enqueue", "scan", "--key", "k")
-    assert sorted(said) == ["job", "outcome"]
+    assert sorted(said) == ["job", "outcome", "superseded"]
     assert (said["outcome"], said["job"]["status"]) == ("created", "pending")
     assert shell.json("enqueue", "scan", "--key", "k")["outcome"] == "exists"
 

@@ -112,7 +112,8 @@ def test_cancel(shell: Any, crew: Any) -> None:
     assert shell.json("cancel", "--type", "a", "--dry-run")["count"] == 2
     said = shell.json("cancel", "--type", "a", "--yes")
     assert (said["changed"], said["cancelling"], said["count"]) == ([waiting], [running], 2)
-    assert shell("cancel", running).stdout == f"asked to stop {running}\n"
+    said = shell("cancel", running).stdout
+    assert said == f"asked to stop {running}: it runs inside its worker; it stops when its handler looks at ctx.cancelled\n"
     assert shell.error("cancel", waiting) == f"{waiting} is failed and cannot be cancelled"
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from jobqueue.cli import program
 from jobqueue.cli.looking import STATS_EPILOG, WORKERS_EPILOG
-from jobqueue.cli.options import FILTERS
+from jobqueue.cli.opening import notes, open_queue
+from jobqueue.cli.options import FILTERS, QUEUE
 from jobqueue.cli.showing import SHOW_EPILOG
 from jobqueue.store.finding import Finding
 
@@ -163,8 +168,9 @@ def test_show_as_json_has_every_key_that_help_tells(shell: Any, crew: Any) -> No
     assert (claimed["owner"], claimed["attempts"], claimed["cancelling"]) == (crew.owner, 1, False)
     assert claimed["file"] == f"{shell.folder}/claimed/{claim.token[0]}/{id}.json"
     assert list(waiting) == list(claimed)
-    assert set(waiting) == set(documented(SHOW_EPILOG)) - {"reason", "message", "traceback"} - {
+    assert set(waiting) == set(documented(SHOW_EPILOG)) - {"reason", "message", "traceback", "exit_code", "peak_memory"} - {
         *("number", "outcome", "worker"),
+        *("percent", "done", "total", "seconds_left", "attempt", "at"),
     } | {"owner"}
 
 
@@ -261,7 +267,7 @@ def test_workers(shell: Any, crew: Any) -> None:
     assert (said["count"], said["workers"][0]["owner"], said["workers"][0]["types"]) == (1, crew.owner, None)
     assert sorted(said["workers"][0]) == sorted(set(documented(WORKERS_EPILOG.partition("; types")[0])) - {"count", "workers"})
     head, line = shell("workers").stdout.splitlines()
-    assert head.split() == ["worker", "host", "pid", "slots", "executor", "started", "types"]
+    assert head.split() == ["worker", "host", "pid", "slots", "executor", "started", "running", "types"]
     assert line.startswith(crew.owner)
     assert line.endswith("all")
 
@@ -290,16 +296,15 @@ def test_a_failure_is_exit_code_1(shell: Any, command: str, monkeypatch: pytest.
 
 
 def test_what_the_store_has_to_say_is_a_note(shell: Any, queue: Any) -> None:
-    import logging
-
-    shell("list")
-    result = shell("list")
-    assert result.stderr == ""
-    from click.testing import CliRunner
-
-    with CliRunner().isolation() as (_, stderr, _):
-        logging.getLogger("jobqueue").warning("set aside %s", "a\x1bb.json")
-        assert b"note: set aside a\\x1bb.json" in stderr.getvalue()
+    """Once, in however many commands of one process, and not any more when the command has ended."""
+    logger = logging.getLogger("jobqueue")
+    for _ in range(2):
+        with CliRunner().isolation() as (_, stderr, _), click.Context(program) as context:
+            context.meta[QUEUE] = str(shell.folder)
+            open_queue().close()
+            logger.warning("set aside %s", "a\x1bb.json")
+            assert stderr.getvalue() == b"note: set aside a\\x1bb.json\n"
+        assert notes not in logger.handlers
 
 
 def test_an_error_of_the_system_is_one_line(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:

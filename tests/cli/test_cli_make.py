@@ -73,11 +73,14 @@ def test_init_writes_settings_that_can_be_read(shell: Any, tmp_path: Path) -> No
     assert "exists already" in shell("init", "--config").stdout
 
 
+WITHOUT_DEFAULT = ("handlers", "types", "queue_dir", "max_jobs_per_child", "max_memory")
+
+
 def test_every_setting_stands_in_the_file_with_its_default(tmp_path: Path) -> None:
     text = CONFIG.format(queue_dir='"./queue_dir"')
     settings = [line.removeprefix("# ") for line in text.splitlines() if line.removeprefix("# ").partition(":")[0] in PARSERS]
     assert sorted(line.partition(":")[0] for line in settings) == sorted(PARSERS)
-    plain = [line for line in settings if not line.startswith(("handlers", "types", "queue_dir"))]
+    plain = [line for line in settings if not line.startswith(WITHOUT_DEFAULT)]
     (tmp_path / "jobqueue.yaml").write_text("\n".join(plain))
     config = load_config(tmp_path, {})
     assert config == Config(file=tmp_path / "jobqueue.yaml")

@@ -119,10 +119,10 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 
 def test_every_command_that_the_readme_names_exists() -> None:
     cli = pytest.importorskip("jobqueue.cli", reason="the command line cannot be imported yet")
-    named = set(re.findall(r"(?:\$ |`)jobqueue ([a-z]+)", README))
+    named = set(re.findall(r"(?:\$ |`)jobqueue ([a-z-]+)", README))
     assert len(named) >= 15
     assert named <= set(cli.program.commands)
-    assert set(cli.program.commands) <= set(re.findall(r"[a-z]+", README))
+    assert set(cli.program.commands) <= set(re.findall(r"[a-z-]+", README))
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -144,5 +144,5 @@ def test_the_table_of_settings_is_complete_and_true() -> None:
 def test_every_option_of_a_job_that_works_is_in_the_readme() -> None:
     from jobqueue.model.request import OPTIONS
 
-    not_told = {"concurrency_key", "pipeline_version", "redo_of"}  # kept with the job; nothing acts on them yet
+    not_told = {"pipeline_version", "redo_of"}  # kept with the job; nothing acts on them yet
     assert {option for option in OPTIONS - not_told if f"`{option}" not in README} == set()

@@ -3,6 +3,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobqueue.model import transition
 from jobqueue.model.job import Failure, Job
@@ -98,6 +99,53 @@ def test_a_job_that_kills_its_workers_ends_failed():
     decided = transition.lost(JOB, RUN, policy=RetryPolicy(attempts=1))
 
     assert (decided.to, decided.job.error.reason) == (Status.FAILED, "crashed")
+
+
+CRASH = Failure(reason="crashed", message="killed by SIGSEGV", exit_code=-11)
+
+
+NINE = RetryPolicy(attempts=9)
+
+
+def crashing(job, errors, policy=NINE):
+    """Where the job is after attempts with these errors, and how many there were."""
+    for error in errors:
+        decided = transition.fail(job, error, RUN, policy=policy)
+        job = decided.job
+        if decided.to is Status.FAILED:
+            break
+    return decided.to, job.attempts
+
+
+def test_the_second_crash_is_the_last():
+    assert crashing(JOB, [CRASH] * 5) == (Status.FAILED, 2)
+    assert crashing(JOB, [CRASH, BOOM, BOOM, CRASH, BOOM]) == (Status.FAILED, 4)
+    assert crashing(JOB, [CRASH, BOOM, BOOM]) == (Status.PENDING, 3)
+
+
+def test_how_many_crashes_may_be_said_by_the_handler_and_before_that_by_the_job():
+    assert crashing(JOB, [CRASH] * 5, RetryPolicy(attempts=9, crashes=3)) == (Status.FAILED, 3)
+    once = replace(JOB, max_crashes=1)
+    assert crashing(once, [CRASH] * 5, RetryPolicy(attempts=9, crashes=3)) == (Status.FAILED, 1)
+    assert crashing(replace(JOB, max_crashes=50), [CRASH] * 5, RetryPolicy(attempts=4)) == (Status.FAILED, 4)
+
+
+def test_the_death_of_a_worker_is_no_crash_of_the_job():
+    job = transition.fail(JOB, CRASH, RUN, policy=RetryPolicy(attempts=9)).job
+    for _ in range(3):
+        decided = transition.lost(job, RUN, policy=RetryPolicy(attempts=9))
+        assert decided.to is Status.PENDING
+        job = decided.job
+
+
+def test_a_retry_by_a_person_forgets_the_crashes():
+    failed = JOB
+    for _ in range(2):
+        failed = transition.fail(failed, CRASH, RUN, policy=RetryPolicy(attempts=9)).job
+    again = transition.retry(failed, LATER).job
+    assert len(again.history) == 2
+    assert crashing(again, [CRASH]) == (Status.PENDING, 1)
+    assert crashing(again, [CRASH, CRASH]) == (Status.FAILED, 2)
 
 
 def test_a_job_that_was_to_stop_does_not_come_back_from_a_dead_worker():

@@ -159,8 +159,36 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("text", "message"),
     [
         ("port: 1\n\nconcurency: 4\n", "jobqueue.yaml:3: concurency: unknown key (did you mean 'concurrency'?)"),
-        ("retention: 7d\n", "jobqueue.yaml:1: retention: unknown key"),
-        ("schedules: []\n", "jobqueue.yaml:1: schedules: unknown key"),
+        ("retention: 7d\n", "jobqueue.yaml:1: retention: '7d' is no rule; write done: 7d and failed: 30d below it"),
+        (
+            "retention:\n  done: 7d\n  faild: 30d\n",
+            "jobqueue.yaml:3: retention.faild: only done and failed jobs can go (did you mean 'failed'?)",
+        ),
+        (
+            "retention:\n  done:\n    age: 7d\n    cout: 5\n",
+            "jobqueue.yaml:4: retention.done.cout: not a limit (did you mean 'count'?); give age, count or size",
+        ),
+        ("retention: {done: {count: many}}\n", "jobqueue.yaml:1: retention.done.count: 'many' is not a number of jobs"),
+        (
+            "retention:\n  done:\n    size: 1 gallon\n",
+            "jobqueue.yaml:3: retention.done.size: '1 gallon' is not a size; give bytes, or a text such as \"2 MiB\"",
+        ),
+        (
+            "schedules:\n  a:\n    every: 1h\n  b:\n    type: scan\n    evry: 1h\n",
+            "jobqueue.yaml:6: schedules.b.evry: not an option of a schedule (did you mean 'every'?); "
+            "a handler's own arguments go into the payload",
+        ),
+        (
+            "schedules:\n- type: scan\n  every: 1h\n- type: scan\n  name: b\n  cron: '@dayly'\n",
+            "jobqueue.yaml:6: schedules[1].cron: '@dayly' is unknown (did you mean '@daily'?); write five fields "
+            '(minute hour day-of-month month day-of-week), like "0 6 * * mon-fri", or a word like "@daily"',
+        ),
+        ("schedules:\n  a: {every: 1h}\n  a: {every: 2h}\n", "jobqueue.yaml:3: schedules.a: given twice; keep one"),
+        (
+            "schedules:\n- {every: 1h, type: a}\n- {every: 2h, type: a}\n",
+            "jobqueue.yaml:3: schedules[1]: a second schedule named 'a'; give each a name of its own",
+        ),
+        ("schedules: &all\n  - *all\n", "jobqueue.yaml:1: schedules[0]: contains itself"),
         ("[a, b]: 1\n", "jobqueue.yaml:1: ?: unknown key"),
         ("port: 1\nport: 2\n", "jobqueue.yaml:2: port: given twice, first in line 1; keep one"),
         ("\n- port\n", "jobqueue.yaml:2: not settings; write lines such as 'concurrency: 4'"),
@@ -174,7 +202,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "types: !!python/none\n",
             "jobqueue.yaml:1: not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/none'",
         ),
-        ("types:\n  - a\n  - 3\n", "jobqueue.yaml:2: types[1]: 3 is not a text"),
+        ("types:\n  - a\n  - 3\n", "jobqueue.yaml:3: types[1]: 3 is not a text"),
         ("types: []\n", "jobqueue.yaml:1: types: an empty list; leave it out for all types"),
         ("handlers: {a: b}\n", "jobqueue.yaml:1: handlers: {'a': 'b'} is not a list of texts"),
         ("queue_dir: [a]\n", "jobqueue.yaml:1: queue_dir: ['a'] is not a text"),

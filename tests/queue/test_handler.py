@@ -394,7 +394,9 @@ class TestImportable:
             require_importable(nested)
         assert str(caught.value) == (
             "nested: defined inside TestImportable.test_a_nested_function_and_a_lambda(), where a worker cannot import it; "
-            "put it into a module, such as handlers.py, import it from there, and start the worker with --handlers handlers.py"
+            "put it into a module, such as handlers.py, import it from there, and start the worker with --handlers "
+            "handlers.py; or enqueue by its type, as in queue.enqueue('score', {...}), and run it in this very process: "
+            "queue.drain()"
         )
         with pytest.raises(HandlerNotImportable, match=r"^<lambda>: a lambda, where a worker"):
             require_importable(lambda: None)

@@ -19,7 +19,7 @@ import pytest
 
 from jobqueue.errors import JobNotFound
 from jobqueue.model.status import Status
-from jobqueue.store import claiming, intake
+from jobqueue.store import claiming, files, intake
 from jobqueue.store.spool import Spool
 
 GOOD = b'{"type": "scan", "payload": {"repo": "octo/cat"}}'
@@ -756,14 +756,14 @@ def test_a_file_that_is_swapped_between_the_look_and_the_claim_is_put_back(bench
 def test_a_claimed_job_that_is_taken_away_at_once_stops_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.drop("x.json", GOOD)
     bench.drop("y.json", GOOD)
-    original = claiming.files.move
+    original = files.move
 
     def move(source: int, name: str, target: int, new_name: str) -> None:
         original(source, name, target, new_name)
         if name == "x.json":
             os.unlink(new_name, dir_fd=target)
 
-    monkeypatch.setattr(claiming.files, "move", move)
+    monkeypatch.setattr(files, "move", move)
     assert [claim.job.id for claim in bench.claim()] == ["y"]
 
 

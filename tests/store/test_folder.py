@@ -43,7 +43,7 @@ def test_a_missing_folder_is_not_made_unless_asked(tmp_path: Path) -> None:
     assert not (tmp_path / "q").exists()
 
 
-@pytest.mark.parametrize("name", [*STATUS_FOLDERS, ".jobqueue", ".jobqueue/locks"])
+@pytest.mark.parametrize("name", [*STATUS_FOLDERS, ".jobqueue"])
 def test_a_missing_part_is_named(tmp_path: Path, name: str) -> None:
     Folder(tmp_path / "q").close()
     shutil.rmtree(tmp_path / "q" / name)

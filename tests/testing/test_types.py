@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CODE = """
-from jobqueue import JobContext, Queue, handler
+from jobqueue import JobContext, Queue, as_completed, handler
 
 @handler
 def scan(repo: str, deep: bool = False) -> dict[str, int]:
@@ -24,12 +24,16 @@ reveal_type(queue.enqueue(fetch, url="https://example.org").result())
 reveal_type(queue.with_options(delay="10m").enqueue(scan, "octo/cat").result())
 reveal_type(queue.enqueue("scan", {"repo": "octo/cat"}).result())
 reveal_type(queue.enqueue(scan, repo="octo/cat").status)
+reveal_type(queue.enqueue_many(scan, [{"repo": "octo/cat"}]).results())
+async def wait() -> None:
+    reveal_type(await queue.enqueue(fetch, url="https://example.org"))
+reveal_type(next(as_completed([queue.enqueue(fetch, url="x")])).result())
 queue.enqueue(scan, repo=1)  # wrong
 queue.enqueue(scan, rep="x")  # wrong
 queue.enqueue(fetch)  # wrong
 """
 WRONG = {number for number, line in enumerate(CODE.splitlines(), 1) if line.endswith("# wrong")}
-REVEALED = ["dict[str, int]", "str", "dict[str, int]", "Any", "Status"]
+REVEALED = ["dict[str, int]", "str", "dict[str, int]", "Any", "Status", "list[dict[str, int]]", "str", "str"]
 
 
 @pytest.fixture

@@ -204,13 +204,14 @@ def test_a_crash_ends_that_attempt_and_not_its_neighbour(
     assert [line.split()[0] for line in lines()] == ["start", "end"]
 
 
-def test_a_process_that_dies_between_jobs_costs_nobody_an_attempt(queue: Queue, ticking: Any, wait_until: Any) -> None:
+def test_a_process_that_dies_between_jobs_costs_nobody_an_attempt(
+    queue: Queue, ticking: Any, is_alive: Any, wait_until: Any
+) -> None:
     worker = ticking("process")
     for _ in range(2):
         assert run_one(queue, worker, "later_crash").status is Status.DONE
-        (child,) = worker.slots.idle
-        child.process.join(10)
-        wait_until(lambda child=child: child.pool._broken)
+        (slot,) = worker.slots.idle
+        wait_until(lambda slot=slot: not is_alive(slot.pid))
         located = run_one(queue, worker, "add", a=1)
         assert (located.status, located.job.attempts) == (Status.DONE, 1)
 
@@ -558,6 +559,9 @@ BAD_OPTIONS = [
     (["--executor", "inline", "--concurrency", "2"], 1, "not inline"),
     (["--executor", "dask"], 2, "dask"),
     (["--grace", "soon"], 1, "grace"),
+    (["--cancel-grace", "soon"], 1, "cancel_grace"),
+    (["--max-jobs-per-child", "0"], 1, "max_jobs_per_child"),
+    (["--max-memory", "much"], 1, "max_memory"),
     (["--no-such-option"], 2, "No such option"),
 ]
 

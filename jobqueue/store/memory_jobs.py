@@ -1,0 +1,48 @@
+"""What the store in memory does with jobs: copies them, orders them, says no."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from jobqueue.model.filter import LONG_AGO, when
+from jobqueue.model.job import Job
+from jobqueue.model.names import ID
+from jobqueue.model.retention import Resting
+from jobqueue.model.told import Told, tell
+from jobqueue.model.transition import NO_POLICY, Run, Transition, lost, release
+from jobqueue.store.base import Change, Claim, Located, WorkerInfo
+
+
+def refused(located: Located, why: str) -> Change:
+    return Change(located.job.id, "refused", located, why)
+
+
+def copied(job: Job) -> Job:
+    """What a file would give back: tuples in a payload have become lists, and nobody else can change it."""
+    return msgspec.json.decode(msgspec.json.encode(job), type=Job)
+
+
+def urgency(located: Located) -> tuple[int, str]:
+    """The order of the queue: priority, then the time that an id says; an id given by hand says none."""
+    job = located.job
+    made = ID.fullmatch(job.id)
+    return job.priority, made[2] if made else f"{job.created_at or LONG_AGO:%Y%m%dT%H%M%S%f}"
+
+
+def last_change(located: Located) -> datetime:
+    return when(located.job)
+
+
+def resting(job: Job) -> Resting:
+    return Resting(when(job), job.id, len(msgspec.json.encode(job)))
+
+
+def rescued(claim: Claim, info: WorkerInfo, now: datetime, cancelled: bool, told: Told | None) -> Transition:
+    """What becomes of a job whose worker is gone; `told` is what its attempt had said."""
+    run = Run(claim.owner, claim.claimed_at, now)
+    if info.handed_back and not cancelled:
+        return release(claim.job, run)
+    transition = lost(claim.job, run, policy=info.policies.get(claim.job.type, NO_POLICY), cancelled=cancelled)
+    return transition if told is None else tell(transition, told)

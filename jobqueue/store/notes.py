@@ -1,0 +1,224 @@
+"""What running jobs leave beside their files: progress, checkpoint, items, log, artifacts; one file (or folder) a job.
+
+    progress/<id>.json     what the running attempt said last; goes with the attempt
+    checkpoints/<id>.json  the state that it saved; goes when the job is done
+    items/<id>.rows        what `ctx.track` has done: one JSON object a line
+    logs/<id>.log          what it printed and logged
+    artifacts/<id>/<name>  copies of the files that it kept
+
+Several processes look at them while one writes. None of it is the truth about where a job is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from jobqueue.errors import InvalidJob
+from jobqueue.model.json_value import check_json
+from jobqueue.model.progress import Progress
+from jobqueue.store import files
+from jobqueue.store.commit import Scratch
+from jobqueue.store.folder import Folder
+from jobqueue.store.layout import HIDDEN, LONGEST_NAME, file_name, note_name, os_bytes
+from jobqueue.store.logfile import FileLog, read_log
+
+MAX_LOG_SIZE = 1 << 20
+LONGEST_ARTIFACT_NAME = 200
+COPY_AT_ONCE = 1 << 20
+encode = msgspec.json.Encoder().encode
+ENDINGS = {"progress": ".json", "checkpoints": ".json", "items": ".rows", "logs": ".log", "artifacts": ""}
+LINE_FEED = b"\n"
+
+
+class FileNotes:
+    """The notes in a queue folder. `max_log_size` is in bytes; checkpoints are synced where `durable`."""
+
+    def __init__(self, folder: Folder, *, durable: bool = True, max_log_size: int = MAX_LOG_SIZE) -> None:
+        self.folder = folder
+        self.fds = folder.fds
+        self.durable = durable
+        self.max_log_size = max_log_size
+        self.passing = Scratch(self.fds["tmp"], durable=False)
+        self.lasting = Scratch(self.fds["tmp"], durable)
+        self.address = json.dumps([str(folder.path), durable, max_log_size])
+
+    # -- progress
+
+    def progress(self, id: str) -> Progress | None:
+        try:
+            return msgspec.json.decode(files.read_small(self.fds["progress"], name_of(id)), type=Progress)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return None
+
+    def set_progress(self, id: str, progress: Progress) -> None:
+        with suppress(OSError):  # a full disk: the next one may get through, and the last one comes with the result
+            (temporary,) = self.passing.write([encode(progress)])
+            try:
+                self.put_in_place(temporary, self.fds["progress"], name_of(id))
+            finally:
+                self.passing.discard([temporary])
+
+    def put_in_place(self, temporary: str, folder: int, name: str) -> None:
+        """By an exchange: at a rename that overwrites, ext4 starts to write the file to disk, which takes 20 times longer."""
+        try:
+            files.swap(self.passing.folder, temporary, folder, name)
+        except FileNotFoundError:
+            files.move(self.passing.folder, temporary, folder, name)
+
+    # -- checkpoint
+
+    def checkpoint(self, id: str) -> Any:
+        try:
+            return json.loads(read_whole(self.fds["checkpoints"], name_of(id)))
+        except (OSError, ValueError):
+            return None
+
+    def set_checkpoint(self, id: str, state: Any) -> None:
+        check_json(state, "state")
+        self.lasting.replace(self.fds["checkpoints"], name_of(id), encode(state))
+
+    # -- items
+
+    def items(self, id: str) -> list[dict[str, Any]]:
+        try:
+            lines = read_whole(self.fds["items"], note_name(name_of(id), ".rows")).split(LINE_FEED)
+        except OSError:
+            return []
+        found = []
+        for line in lines:
+            with suppress(msgspec.DecodeError, msgspec.ValidationError):
+                found.append(msgspec.json.decode(line, type=dict[str, Any]))
+        return found
+
+    def add_item(self, id: str, item: dict[str, Any]) -> None:
+        with suppress(OSError):  # a full disk: an item whose line is lost is done again by the next attempt
+            file = os.open(note_name(name_of(id), ".rows"), files.APPEND, 0o600, dir_fd=self.fds["items"])
+            try:
+                os.write(file, LINE_FEED + encode(item))  # the line end comes first: it ends a line that was torn
+            finally:
+                os.close(file)
+
+    # -- log
+
+    def open_log(self, id: str, heading: str = "") -> FileLog:
+        return FileLog(self.fds["logs"], note_name(name_of(id), ".log"), self.passing, self.max_log_size, heading)
+
+    def read_log(self, id: str, *, start: int = 0, last: int | None = None) -> tuple[bytes, int]:
+        return read_log(self.fds["logs"], note_name(name_of(id), ".log"), start, last)
+
+    # -- artifacts
+
+    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+        check_artifact_name(name)
+        files.make_folder(stem_of(id), self.fds["artifacts"])
+        folder = files.open_folder(stem_of(id), self.fds["artifacts"])
+        temporary = self.passing.new_name()
+        try:
+            size = copy(path, self.fds["tmp"], temporary, sync=self.durable)
+            files.replace(self.fds["tmp"], temporary, folder, name)
+            self.lasting.settle([folder])
+        finally:
+            os.close(folder)
+            self.passing.discard([temporary])
+        return {"size": size, "path": os.path.join(HIDDEN, "artifacts", stem_of(id), name)}
+
+    def artifact_path(self, id: str, name: str) -> str:
+        check_artifact_name(name)
+        return str(self.folder.path / HIDDEN / "artifacts" / stem_of(id) / name)
+
+    # -- the end
+
+    def ended(self, id: str, *, done: bool) -> None:
+        with suppress(OSError):
+            files.remove(self.fds["progress"], name_of(id))
+            if done:
+                files.remove(self.fds["checkpoints"], name_of(id))
+
+    def forget(self, id: str) -> None:
+        for folder, ending in ENDINGS.items():
+            name = note_name(name_of(id), ending)
+            with suppress(OSError):
+                if not files.exists(self.fds[folder], name):
+                    continue
+                if ending:
+                    files.remove(self.fds[folder], name)
+                else:
+                    self.forget_artifacts(name)
+
+    def ids(self) -> set[str]:
+        """All jobs that have notes, whether they exist or not."""
+        return {name.removesuffix(ending) for folder, ending in ENDINGS.items() for name in os.listdir(self.fds[folder])}
+
+    def last_change(self, id: str) -> float:
+        """When the latest of its notes was made or moved here; seconds since 1970, by a clock that nobody can set back."""
+        moments = [0.0]
+        for folder, ending in ENDINGS.items():
+            with suppress(OSError):
+                name = note_name(name_of(id), ending)
+                moments.append(os.stat(name, dir_fd=self.fds[folder], follow_symlinks=False).st_ctime)
+        return max(moments)
+
+    def forget_artifacts(self, stem: str) -> None:
+        with suppress(FileNotFoundError):
+            folder = files.open_folder(stem, self.fds["artifacts"])
+            try:
+                for name in os.listdir(folder):
+                    files.remove(folder, name)
+            finally:
+                os.close(folder)
+            files.remove_folder(self.fds["artifacts"], stem)
+
+
+def open_notes(address: str) -> FileNotes:
+    """The notes of a queue folder, in another process than the one that has given their `address`."""
+    path, durable, max_log_size = json.loads(address)
+    return FileNotes(Folder(path, create=False), durable=durable, max_log_size=max_log_size)
+
+
+def name_of(id: str) -> str:
+    """The name of the job's file: an id that no file can have has no notes."""
+    name = file_name(id)
+    if name is None:
+        raise InvalidJob(f"id: {id!r:.80} cannot be the name of a file")
+    return name
+
+
+def stem_of(id: str) -> str:
+    return note_name(name_of(id), "")
+
+
+def check_artifact_name(name: str) -> None:
+    """One plain name: it becomes a path."""
+    if not isinstance(name, str) or not name or "/" in name or "\0" in name or name[0] == ".":
+        raise InvalidJob(f"artifact: {name!r:.80} is not a plain file name; give one without '/' and without a leading dot")
+    if len(os_bytes(name)) > min(LONGEST_ARTIFACT_NAME, LONGEST_NAME):
+        raise InvalidJob(f"artifact: {name!r:.80} is longer than {LONGEST_ARTIFACT_NAME} bytes; give a shorter name")
+
+
+def copy(path: str | os.PathLike[str], folder: int, name: str, *, sync: bool) -> int:
+    """A copy of a file as a new, private one; returns its size in bytes."""
+    if os.path.isdir(path):
+        raise InvalidJob(f"artifact: {os.fspath(path)} is a folder; make one file of it, with shutil.make_archive for instance")
+    with open(path, "rb") as source:
+        files.write_new(folder, name, b"")
+        target = os.open(name, files.APPEND, dir_fd=folder)
+        try:
+            size = 0
+            while block := source.read(COPY_AT_ONCE):
+                files.write_all(target, block)
+                size += len(block)
+            if sync:
+                files.sync_file(target)
+        finally:
+            os.close(target)
+    return size
+
+
+def read_whole(folder: int, name: str) -> bytes:
+    with os.fdopen(os.open(name, files.LOOK, dir_fd=folder), "rb") as stream:
+        return stream.read()

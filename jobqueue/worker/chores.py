@@ -1,0 +1,61 @@
+"""What every worker does beside running jobs. Any worker may do it at any time, and twice does no harm."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobqueue.queue.queue import Queue
+from jobqueue.worker.retainer import EVERY, FIRST_AFTER, Retainer
+from jobqueue.worker.scheduler import LOOK_EVERY as SCHEDULES_EVERY
+from jobqueue.worker.scheduler import Scheduler
+
+log = logging.getLogger("jobqueue.worker")
+
+RESCUE_EVERY = 0.4
+"""Seconds between two looks at dead owners: well below the second that is promised."""
+SWEEP_EVERY = 600.0
+
+
+@dataclass
+class Chore:
+    """Something to be done every so many seconds."""
+
+    every: float
+    act: Callable[[], float | None]
+    """It may answer in how many seconds its next turn shall be, should that be another time."""
+    due_at: float = 0.0
+
+
+class Chores:
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.retainer = Retainer(queue)
+        self.all = [
+            Chore(RESCUE_EVERY, self.rescue),
+            Chore(SWEEP_EVERY, self.sweep, time.monotonic() + SWEEP_EVERY * random.random()),
+            Chore(SCHEDULES_EVERY, Scheduler(queue).turn),
+            Chore(EVERY, self.retainer.turn, time.monotonic() + FIRST_AFTER * (1 + random.random())),
+        ]
+
+    def do_due(self) -> None:
+        """Does what its time has come for."""
+        for chore in self.all:
+            if time.monotonic() >= chore.due_at:
+                seconds = chore.act()
+                chore.due_at = time.monotonic() + (chore.every if seconds is None else seconds)
+
+    def rescue(self) -> None:
+        if rescued := self.queue.store.rescue():
+            more = f" and {len(rescued) - 3} more" if len(rescued) > 3 else ""
+            log.warning("took back what dead workers held: %s%s", ", ".join(rescued[:3]), more)
+
+    def sweep(self) -> None:
+        self.queue.store.sweep()
+
+    def close(self) -> None:
+        """Leaves to others what one worker has as its duty."""
+        self.retainer.close()

@@ -1,0 +1,57 @@
+"""What a worker and its child processes say to one another: frames of JSON over a socket pair.
+
+A child is sent one `Start`, then one `Order` for each job; it answers with a `Result` for each: `ready` or `broken`
+after the start, then what became of each job. A result is data: no answer of a child runs anything in the worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jobqueue.model.job import Job
+
+if TYPE_CHECKING:
+    from jobqueue.queue.config import Config
+
+HEAD = 8
+"""A frame begins with its length, in so many bytes."""
+READY = "ready"
+BROKEN = "broken"
+"""The kinds of a child's first answer: it has loaded the handlers, or could not."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a child needs to know once. `notes` is the address of the store's notes; empty where it has none to give."""
+
+    names: tuple[str, ...]
+    config: Config
+    notes: str = ""
+    worker: str = ""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One job to run. `cancel_mark` is a path that exists once somebody asked it to stop."""
+
+    job: Job
+    attempt: int
+    cancel_mark: str
+
+
+def frame(body: bytes) -> bytes:
+    return len(body).to_bytes(HEAD, "big") + body
+
+
+def take_frame(buffer: bytearray) -> bytes | None:
+    """Takes the first whole frame out of what has been received; None where there is none yet."""
+    if len(buffer) < HEAD:
+        return None
+    end = HEAD + int.from_bytes(buffer[:HEAD], "big")
+    if len(buffer) < end:
+        return None
+    body = bytes(buffer[HEAD:end])
+    del buffer[:end]
+    return body

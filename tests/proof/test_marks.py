@@ -1,0 +1,41 @@
+"""A cancel that was answered with `cancelling` is never forgotten, also when the job's dead owner is being rescued."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue.model.job import Job
+from jobqueue.store.base import WorkerInfo
+from jobqueue.store.spool import Spool
+
+
+def info() -> WorkerInfo:
+    return WorkerInfo(owner="", host="here", pid=os.getpid(), started_at=datetime.now(timezone.utc))
+
+
+def test_a_cancel_during_a_rescue_still_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark is made after the rescuer looked for it and before the job has moved back to pending/."""
+    spool = Spool(tmp_path / "q", durability="relaxed")
+    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
+    owner = spool.join(info())
+    assert len(spool.claim(owner)) == 1
+    spool.locks.release(owner)
+    answers: list[str] = []
+    original = spool.moving.carry_out
+
+    def carry_out(*arguments: Any) -> Any:
+        monkeypatch.setattr(spool.moving, "carry_out", original)  # the cancel moves files too
+        answers.append(spool.cancel(["a"])[0].outcome)
+        return original(*arguments)
+
+    monkeypatch.setattr(spool.moving, "carry_out", carry_out)
+    assert spool.rescue() == ["a"]
+    assert answers == ["cancelling"]
+    assert spool.claim(spool.join(info())) == []
+    assert spool.get("a").job.cancelled
+    spool.close()
