@@ -45,6 +45,15 @@ SAID = {
         "Not started: the type 'extract' is paused by budget",
     ],
     "parent_child": ["good: report: two pages", "skipped: failed, skipped", "anyhow: report: what there was"],
+    "crash_timeout_cancel": [
+        "0 jobs cancelled, 1 running asked to stop",
+        "cancelling: True",
+        "ignore: failed, cancelled while it ran",
+        "crash: failed, the process of this attempt was killed by SIGSEGV",
+        "sleep: failed, ran longer than 0.5 s",
+        "neighbour: done, unhurt",
+        "crash: 2 attempts",
+    ],
     "progress_and_resume": [
         "done: {'attempt': 2}",
         "first attempt: crashed",
