@@ -1,5 +1,11 @@
 """Failures inside the contract suite read as well as those in a test file."""
 
+import signal
+
 import pytest
+
+# Whoever starts the tests in the background of a shell has them ignore Ctrl-C, and so would every process they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("jobqueue.testing.contract")
