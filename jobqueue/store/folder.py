@@ -36,14 +36,24 @@ class Folder:
         self.path = Path(path).absolute()
         self.claim_folders: dict[str, int] = {}
         self.lock = threading.Lock()
+        self.fds: dict[str, int] = {}
+        self.root = -1
+        try:
+            self.start(create)
+        except BaseException:  # a refused folder can be unmounted, or opened again and again
+            self.close()
+            raise
+
+    def start(self, create: bool) -> None:
         try:
             if create:
                 self.make()
             self.root = files.open_folder(str(self.path))
             self.check_root()
-            self.fds = {name: self.open(name, self.root, create) for name in (*STATUS_FOLDERS, HIDDEN)}
-            hidden = self.fds[HIDDEN]
-            self.fds |= {name: self.open_support(name, hidden) for name in SUPPORT_FOLDERS}
+            for name in (*STATUS_FOLDERS, HIDDEN):
+                self.fds[name] = self.open(name, self.root, create)
+            for name in SUPPORT_FOLDERS:
+                self.fds[name] = self.open_support(name, self.fds[HIDDEN])
         except QueueFolderError:
             raise
         except FileNotFoundError as error:

@@ -213,3 +213,12 @@ def test_a_job_that_moves_while_it_is_looked_for_is_found(tmp_path: Path, monkey
     monkeypatch.setattr(files, "exists", exists)
     assert folder.find("x") is not None
     folder.close()
+
+
+def test_a_refused_folder_leaves_nothing_open(tmp_path: Path) -> None:
+    Folder(tmp_path / "q", create=True).close()
+    (tmp_path / "q" / "failed").chmod(0o777)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(QueueFolderError):
+        Folder(tmp_path / "q", create=True)
+    assert len(os.listdir("/proc/self/fd")) == before
