@@ -185,7 +185,8 @@ class Claiming:
     def list_if_changed(self) -> bool:
         """Lists pending/ unless its mtime says that nothing was added; True when the index may hold something new."""
         mtime = os.fstat(self.folder.pending).st_mtime_ns
-        self.release_waiting()
+        if self.release_waiting():
+            return True
         if mtime == self.listed_mtime:
             self.listed_at = time.monotonic()
             return False
@@ -195,14 +196,19 @@ class Claiming:
         self.listed_mtime = -1 if time.time_ns() - mtime < COARSE_CLOCK else mtime
         return True
 
-    def release_waiting(self) -> None:
-        """Children whose parent has finished, and (now and then) files that could not be opened, get another look."""
+    def release_waiting(self) -> bool:
+        """Children whose parent has finished, and (now and then) files that could not be opened, get another look.
+
+        True where there were any: they must be tried at once, whether or not it is time for another listing.
+        """
+        before = len(self.index.ready)
         for reason in [reason for reason in self.index.held if reason.startswith(PARENT)]:
             if self.parent_state(reason.removeprefix(PARENT)) != "waiting":
                 self.index.release(reason)
         if time.monotonic() - self.skipped_at > SKIP_FOR:
             self.skipped_at = time.monotonic()
             self.index.release("skip")
+        return len(self.index.ready) > before
 
     def list(self) -> None:
         started = time.monotonic()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -1029,3 +1030,13 @@ def test_purged_jobs_and_unknown_ones_are_not_there(queue_of_three: Spool) -> No
         queue_of_three.get("a")
     with pytest.raises(JobNotFound):
         queue_of_three.get("zzz")
+
+
+def test_a_child_runs_as_soon_as_its_parent_is_done_however_long_a_listing_takes(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path / "q", durability="relaxed")) as spool:
+        owner = spool.join(info())
+        spool.put([job("a"), job("b", after=("a",))])
+        (parent,) = spool.claim(owner, limit=2)
+        spool.claiming.listing_took = 1000.0
+        spool.apply([(parent, complete(parent.job, None, Run(owner, parent.claimed_at, parent.claimed_at)))])
+        assert [claim.job.id for claim in spool.claim(owner, limit=2)] == ["b"]
