@@ -41,6 +41,8 @@ LISTING_SHARE = 20
 COARSE_CLOCK = 20_000_000
 """Within so many ns a folder's mtime may stay the same although something was added."""
 POLL = 0.05
+DOUBT_EVERY, DOUBTED_AT_ONCE = 1.0, 200
+"""So many delayed jobs are opened in so many seconds to see whether they still wait: half a percent of a core."""
 LOOK_UP_EVERY = 0.001
 ENOUGH_TIME = 3600.0
 SKIP_FOR = 30.0
@@ -88,6 +90,7 @@ class Claiming:
         self.watch = Watch(str(folder.path / "pending"), self.events)
         self.lock = threading.RLock()
         self.skipped_at = 0.0
+        self.doubted_at = 0.0
         self.seen_control = Control()
         self.pause_ends: datetime | None = None
         self.seen_types: Set[str] | None = None
@@ -177,6 +180,9 @@ class Claiming:
             self.list_if_changed()
         if self.index.strange:
             self.strangers.meet()
+        if self.index.unread and time.monotonic() - self.doubted_at >= DOUBT_EVERY:
+            self.doubted_at = time.monotonic()
+            self.index.doubt(DOUBTED_AT_ONCE)
         self.strangers.judge()
 
     def rescan_is_due(self) -> bool:

@@ -22,6 +22,9 @@ class Index:
         self.timed: list[tuple[str, str, str]] = []
         self.strange: dict[str, None] = {}
         """Names that do not say their place: they are opened once to learn it."""
+        self.unread: list[str] = []
+        """Names that say that they are delayed, and are believed until somebody has time to open them: a job that was
+        cancelled and retried, or edited by hand, may run earlier than its name says."""
         self.held: dict[str, dict[str, str]] = {}
         self.lines: dict[str, list[tuple[str, str]]] = {}
         """Names that wait for a limit, each line a heap."""
@@ -39,6 +42,7 @@ class Index:
         elif is_delayed_name(name):
             self.keys[name] = name
             heapq.heappush(self.timed, (name_time(name), name, name))
+            self.unread.append(name)
         else:
             self.keys[name] = name
             heapq.heappush(self.ready, (name, name))
@@ -61,6 +65,14 @@ class Index:
     def take_strange(self, most: int) -> list[str]:
         """Some of the names that must be opened to learn their place."""
         return [self.strange.popitem()[0] for _ in range(min(most, len(self.strange)))]
+
+    def doubt(self, most: int) -> None:
+        """Makes some of the delayed names ready, so that they are opened: their files may say another time."""
+        while self.unread and most:
+            name = self.unread.pop()
+            if self.keys.get(name) == name:
+                heapq.heappush(self.ready, (name, name))
+                most -= 1
 
     def place(self, name: str, key: str) -> None:
         """The place of a name, now that its file was read."""
@@ -135,8 +147,11 @@ class Index:
 
     def look_again(self, name: str) -> None:
         """A known name whose file was changed: whatever it waited for, it is read anew."""
+        known = name in self.keys
         self.forget(name)
         self.add(name)
+        if known and is_ours(name) and is_delayed_name(name):
+            heapq.heappush(self.ready, (name, name))
 
     def order(self) -> list[str]:
         """All known names in their true order."""

@@ -67,9 +67,17 @@ class AgainstAList(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES + DELAYED + FOREIGN))
     def look_again(self, name: str) -> None:
+        changed = name in self.keys
         self.index.look_again(name)
         self.model_forget(name)
         self.model_add(name)
+        if changed and name in DELAYED:  # its file may say another time by now
+            self.waits[name] = None
+
+    @rule(most=st.integers(0, 3))
+    def doubt(self, most: int) -> None:
+        self.index.doubt(most)
+        self.came_back |= self.keys.keys() & set(DELAYED)
 
     @rule(most=st.integers(0, 3), priority=st.integers(0, 99))
     def meet(self, most: int, priority: int) -> None:
@@ -172,3 +180,18 @@ def test_the_order_is_priority_then_time() -> None:
     index.replace_all(names)
     assert index.order() == sorted(names)
     assert [index.pop() for _ in names] == sorted(names)
+
+
+def test_a_delayed_name_is_opened_once_in_a_while_before_its_time() -> None:
+    index = Index()
+    index.replace_all([*DELAYED, NAMES[0]])
+    index.forget(DELAYED[4])
+    assert [index.pop(), index.pop()] == [NAMES[0], None]
+    index.doubt(3)
+    early = {index.pop() for _ in range(3)}
+    assert early < set(DELAYED[:4])
+    assert index.pop() is None
+    index.doubt(3)
+    assert early | {index.pop()} == set(DELAYED[:4])
+    index.doubt(3)
+    assert index.pop() is None, "each is opened once"
