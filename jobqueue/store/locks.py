@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from weakref import WeakSet
 
 from filelock import FileLock
 
@@ -26,25 +25,12 @@ def host() -> str:
     return socket.gethostname()
 
 
-every_locks: WeakSet[Locks] = WeakSet()
-
-
-def forget_in_child() -> None:
-    """flock belongs to the open file: a forked child that kept it open would keep a dead owner alive."""
-    for locks in list(every_locks):
-        locks.forget()
-
-
-os.register_at_fork(after_in_child=forget_in_child)
-
-
 class Locks:
     """The lock files of one queue folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.held: dict[str, FileLock] = {}
-        every_locks.add(self)
 
     def take(self, owner: str) -> None:
         """Holds the lock of an owner until `drop` or the end of the process."""
@@ -69,7 +55,7 @@ class Locks:
     @contextmanager
     def seize(self, owner: str) -> Iterator[bool]:
         """Holds the lock of a dead owner for as long as the block lasts; False where the owner lives, or may live."""
-        if owner in self.held:
+        if self.holds(owner):
             yield False
             return
         with self.try_hold(owner) as dead:
@@ -95,9 +81,14 @@ class Locks:
         finally:
             lock.release()
 
+    def holds(self, owner: str) -> bool:
+        """Whether it is ours. In a forked child, filelock has let go of what only the parent holds."""
+        lock = self.held.get(owner)
+        return lock is not None and lock.is_locked
+
     def alive(self, owner: str) -> bool:
         """Whether some process holds the lock right now."""
-        if owner in self.held:
+        if self.holds(owner):
             return True
         try:
             file = os.open(self.folder / owner, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -131,15 +122,6 @@ class Locks:
         if not self.folder.is_dir():  # filelock would make it, and so half a queue where one was removed
             raise QueueFolderError(f"{self.folder}: is gone: the queue folder was moved or removed while it was in use")
         return FileLock(self.folder / owner, thread_local=False, mode=0o600, fallback_to_soft=False)
-
-    def forget(self) -> None:
-        """In a forked child: closes the descriptors without unlocking what the parent holds."""
-        for lock in self.held.values():
-            descriptor = lock._context.lock_file_fd
-            if descriptor is not None:
-                with suppress(OSError):
-                    os.close(descriptor)
-        self.held.clear()
 
     def close(self) -> None:
         for owner in list(self.held):

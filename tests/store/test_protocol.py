@@ -802,10 +802,23 @@ def test_a_forked_child_does_not_unlock_what_its_parent_holds(queue_of_three: Sp
     other.close()
 
 
+def test_a_forked_child_does_not_hold_the_claims_of_its_parent(queue_of_three: Spool, forked: Any) -> None:
+    owner = queue_of_three.join(info())
+    claims = queue_of_three.claim(owner, limit=2)
+
+    def child() -> None:
+        assert queue_of_three.extend(owner, claims) == {"a": "lost", "b": "lost"}
+        assert not queue_of_three.locks.holds(owner)
+        assert queue_of_three.locks.alive(owner)
+
+    assert queue_of_three.extend(owner, claims) == {"a": "ok", "b": "ok"}
+    assert forked(child) == 0
+
+
 def test_the_lock_file_stays_with_the_same_inode_after_a_release(tmp_path: Path) -> None:
     locks = Locks(tmp_path)
     locks.take("owner")
-    before = (tmp_path / "owner").stat()
+    before = os.open(tmp_path / "owner", os.O_RDONLY)  # held open, so that no other file can get its number
     locks.release("owner")
     for _ in range(3):
         with locks.seize("owner") as dead:
@@ -813,8 +826,8 @@ def test_the_lock_file_stays_with_the_same_inode_after_a_release(tmp_path: Path)
         with locks.hold("owner"):
             pass
         assert not locks.alive("owner")
-    after = (tmp_path / "owner").stat()
-    assert (before.st_ino, before.st_dev) == (after.st_ino, after.st_dev)
+    assert os.path.samestat(os.fstat(before), (tmp_path / "owner").stat())
+    os.close(before)
 
 
 def test_a_lock_is_held_for_as_long_as_one_rescuer_acts(tmp_path: Path) -> None:
