@@ -39,6 +39,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_memory: int | None = None
 
 
+class Ran(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What ran in an attempt. `due_at` is from when on it could have run, and `seconds` how long the handler took, by a
+    clock that nobody can set. `code` is a hash of the handler's source, `version` its pipeline version (or, where it has
+    none, `code:` and that hash), `subject` what the job was about, by the handler's own words.
+    """
+
+    due_at: Aware | None = None
+    seconds: float | None = None
+    code: str | None = None
+    version: str | None = None
+    subject: str | None = None
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finished try of a job: `outcome` is done, failed, crashed, cancelled, snoozed or released.
 
@@ -52,6 +65,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished_at: Aware | None = None
     error: Failure | None = None
     metrics: dict[str, float] = {}
+    ran: Ran | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,6 +113,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: Progress | None = None
     metrics: dict[str, float] = {}
     artifacts: dict[str, Any] = {}
+    ran: Ran | None = None
     history: tuple[Attempt, ...] = ()
     written_by: str | None = None
     """The claim folder in which this file was last written: what tells a recorded outcome from an old one."""
@@ -124,6 +139,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.error is not None or self.finished:
             return self.error
         return next((attempt.error for attempt in reversed(self.history) if attempt.error is not None), None)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """From when on a pending job may run, or a claimed one might have: its last change, or the time it waited for."""
+        since = self.updated_at or self.created_at
+        return since if self.run_after is None or (since is not None and self.run_after < since) else self.run_after
 
     @property
     def most_attempts(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from jobqueue.model.job import Attempt, Failure, Job
+from jobqueue.model.job import Attempt, Failure, Job, Ran
 from jobqueue.model.retry import Backoff, RetryPolicy
 from jobqueue.model.status import Status
 
@@ -35,19 +35,30 @@ class Transition(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What is known of the attempt that just ended: who ran it, and from when to when."""
+    """What is known of the attempt that just ended: who ran it, from when to when, and what it was that ran."""
 
     worker: str
     claimed_at: datetime
     finished_at: datetime
+    ran: Ran = Ran()
+
+
+def ended(job: Job, run: Run, outcome: str, error: Failure | None = None) -> Attempt:
+    """The attempt of a claimed job that a run was."""
+    return Attempt(
+        number=job.attempts + 1,
+        outcome=outcome,
+        worker=run.worker,
+        claimed_at=run.claimed_at,
+        finished_at=run.finished_at,
+        error=error,
+        ran=replace(run.ran, due_at=job.due_at),
+    )
 
 
 def complete(job: Job, result: Any, run: Run) -> Transition:
     """The handler returned: done, with its result."""
-    attempt = Attempt(
-        number=job.attempts + 1, outcome="done", worker=run.worker, claimed_at=run.claimed_at, finished_at=run.finished_at
-    )
-    return Transition(finish(job, run, result=result), Status.DONE, attempt)
+    return Transition(finish(job, run, result=result), Status.DONE, ended(job, run, "done"))
 
 
 def fail(
@@ -68,14 +79,7 @@ def fail(
     died (it has an exit code) counts against the crashes too.
     """
     number = job.attempts + 1
-    attempt = Attempt(
-        number=number,
-        outcome=outcome,
-        worker=run.worker,
-        claimed_at=run.claimed_at,
-        finished_at=run.finished_at,
-        error=error,
-    )
+    attempt = ended(job, run, outcome, error)
     if final or number >= (job.max_attempts or policy.attempts) or crashed_enough(job, error, policy):
         return Transition(finish(job, run, error=error), Status.FAILED, attempt)
     wait = delay if delay is not None else next_wait(job.backoff or policy.backoff, number, chance)
@@ -121,13 +125,7 @@ def release(job: Job, run: Run) -> Transition:
 
 
 def give_back(job: Job, run: Run, outcome: str, run_after: datetime | None) -> Transition:
-    attempt = Attempt(
-        number=job.attempts + 1,
-        outcome=outcome,
-        worker=run.worker,
-        claimed_at=run.claimed_at,
-        finished_at=run.finished_at,
-    )
+    attempt = ended(job, run, outcome)
     return Transition(replace(job, run_after=run_after, updated_at=run.finished_at), Status.PENDING, attempt)
 
 
@@ -139,16 +137,8 @@ def cancel(job: Job, now: datetime, message: str = "cancelled", run: Run | None 
 def end(job: Job, error: Failure, now: datetime, run: Run | None = None) -> Transition:
     """Failed for good: by hand, because it expired, or because a parent failed."""
     if run is None:
-        ended = replace(job, error=error, result=None, finished_at=now, updated_at=now)
-        return Transition(ended, Status.FAILED)
-    attempt = Attempt(
-        number=job.attempts + 1,
-        outcome="cancelled" if error.reason == "cancelled" else "failed",
-        worker=run.worker,
-        claimed_at=run.claimed_at,
-        finished_at=run.finished_at,
-        error=error,
-    )
+        return Transition(replace(job, error=error, result=None, finished_at=now, updated_at=now), Status.FAILED)
+    attempt = ended(job, run, "cancelled" if error.reason == "cancelled" else "failed", error)
     return Transition(finish(job, run, error=error), Status.FAILED, attempt)
 
 
@@ -173,6 +163,7 @@ def reopened(job: Job, now: datetime, run_after: datetime | None = None) -> Job:
         result=None,
         progress=None,
         metrics={},
+        ran=None,
     )
 
 
@@ -186,6 +177,7 @@ def final_attempt(job: Job) -> Attempt:
         finished_at=job.finished_at,
         error=job.error,
         metrics=job.metrics,
+        ran=job.ran,
     )
 
 
@@ -201,6 +193,7 @@ def finish(job: Job, run: Run, *, result: Any = None, error: Failure | None = No
         error=error,
         progress=None,
         metrics={},
+        ran=replace(run.ran, due_at=job.due_at),
     )
 
 

@@ -13,7 +13,7 @@ from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.choosing import LEFT_OUT, JobLike, choose, read_filter, rehearse
 from jobqueue.queue.handle import JobHandle
 from jobqueue.store.base import Change, Store
-from jobqueue.store.spool import me
+from jobqueue.store.recording import me
 
 UNFINISHED = (Status.PENDING, Status.CLAIMED)
 Chosen = JobLike | Iterable[JobLike] | None

@@ -17,10 +17,12 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from jobqueue.errors import HandlerError, HandlerNotImportable, InvalidJob
-from jobqueue.model.limit import NO_LIMIT, Limit, Rate, fields_of_key, parse_concurrency, parse_rate
+from jobqueue.model.job import Job, Ran
+from jobqueue.model.limit import NO_LIMIT, Limit, Rate, fields_of_key, fill_key, parse_concurrency, parse_rate
 from jobqueue.model.request import parse_on_conflict, parse_text, parse_timeout, parse_type
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.times import Duration
+from jobqueue.queue.code import code_hash
 from jobqueue.queue.shape import Function, Shape, names_context, read_shape
 
 F = TypeVar("F", bound=Function)
@@ -40,6 +42,7 @@ class HandlerMark(msgspec.Struct, frozen=True, eq=False):
     limit: Limit = NO_LIMIT
     concurrency_key: str | None = None
     on_conflict: str = "wait"
+    subject: str | None = None
 
 
 @overload
@@ -55,6 +58,7 @@ def handler(
     concurrency: int | None = None,
     concurrency_key: str | None = None,
     on_conflict: str = "wait",
+    subject: str | None = None,
 ) -> Callable[[F], F]: ...
 def handler(
     type: Any = None,
@@ -66,12 +70,17 @@ def handler(
     concurrency: int | None = None,
     concurrency_key: str | None = None,
     on_conflict: str = "wait",
+    subject: str | None = None,
 ) -> Any:
     """Marks a plain function as the handler of a type, by default of the type that has the function's name.
 
     For all workers on a queue together: `rate="30/m"` starts at most so many in any minute, `concurrency=2` runs at most
     so many at a time, and `concurrency_key="repo"` (or `"{owner}/{repo}"`, over its arguments) one for each key. While
     the key is taken a new job waits; with `on_conflict="reject"` it is not made, with `"supersede"` the others are ended.
+
+    `subject="commit"` (or a template like the key's) says what a job is about. With the `pipeline_version` (a text that you
+    raise when prompts, parsers or templates change; without one the source of the function counts) it tells what has been
+    processed and what must run again: `analytics.coverage`.
     """
 
     def mark(function: F) -> F:
@@ -80,6 +89,7 @@ def handler(
             refuse_unfit(function, name)
             noted = read_mark(name, type if isinstance(type, str) else None, retry, timeout, pipeline_version)
             noted = with_limits(noted, function, rate, concurrency, concurrency_key, on_conflict)
+            noted = with_subject(noted, function, subject)
         except InvalidJob as error:
             raise HandlerError(f"{name}: {error}") from None
         setattr(function, MARK, noted)
@@ -107,13 +117,25 @@ def with_limits(mark: HandlerMark, function: Function, rate: Any, concurrency: A
         concurrency=None if concurrency is None else parse_concurrency(concurrency),
     )
     if key is not None:
-        parameters = inspect.signature(function).parameters.values()
-        missing = fields_of_key(parse_text(key, "concurrency_key")) - {one.name for one in parameters}
-        if missing and not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            raise InvalidJob(f"concurrency_key: {min(missing)!r} is not an argument of it; give one, or '{{owner}}/{{repo}}'")
+        check_template(function, key, "concurrency_key")
     elif conflict != "wait":
         raise InvalidJob("on_conflict: given without concurrency_key")
     return msgspec.structs.replace(mark, limit=limit, concurrency_key=key, on_conflict=parse_on_conflict(conflict))
+
+
+def with_subject(mark: HandlerMark, function: Function, subject: Any) -> HandlerMark:
+    if subject is None:
+        return mark
+    check_template(function, subject, "subject")
+    return msgspec.structs.replace(mark, subject=subject)
+
+
+def check_template(function: Function, template: Any, field: str) -> None:
+    """A template is filled from a payload, so that it may name arguments only."""
+    parameters = inspect.signature(function).parameters.values()
+    missing = fields_of_key(parse_text(template, field)) - {one.name for one in parameters}
+    if missing and not any(one.kind is one.VAR_KEYWORD for one in parameters):
+        raise InvalidJob(f"{field}: {min(missing)!r} is not an argument of it; give one, or '{{owner}}/{{repo}}'")
 
 
 def refuse_unfit(function: Any, name: str) -> None:
@@ -155,6 +177,19 @@ class Handler(msgspec.Struct, frozen=True, eq=False):
     pipeline_version: str | None
     shape: Shape
     limit: Limit = NO_LIMIT
+    code: str = ""
+    subject: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Its pipeline version; where none was given, its source is its version."""
+        return self.pipeline_version or f"code:{self.code}"
+
+    def ran(self, job: Job, seconds: float | None) -> Ran:
+        """What is noted of an attempt of this job that took so long."""
+        version = self.pipeline_version or job.pipeline_version or self.version
+        subject = None if self.subject is None else fill_key(self.subject, job.payload)
+        return Ran(seconds=seconds, code=self.code, version=version, subject=subject)
 
     @property
     def takes_context(self) -> str | None:
@@ -179,7 +214,8 @@ def handler_of(function: Function) -> Handler:
 @lru_cache(maxsize=1024)
 def read_handler(function: Function, mark: HandlerMark) -> Handler:
     policy = mark.retry or RetryPolicy()
-    return Handler(mark.type, function, policy, mark.timeout, mark.pipeline_version, read_shape(function), mark.limit)
+    shape, code = read_shape(function), code_hash(function)
+    return Handler(mark.type, function, policy, mark.timeout, mark.pipeline_version, shape, mark.limit, code, mark.subject)
 
 
 # Whether a worker could import a function

@@ -192,7 +192,7 @@ def look(queue: Queue, now: datetime) -> Facts:
     workers, control = store.workers(), store.control()
     counts = store.counts()
     due = due_by_type(store.digests((Status.PENDING,)), now)
-    outcomes = [attempt.outcome for _, _, attempt in store.attempts(since=now - LATELY)]
+    outcomes = [attempt.outcome for attempt in store.attempts(since=now - LATELY)]
     disk_free, disk_size = disk_of(store.url)
     return Facts(
         now=now,

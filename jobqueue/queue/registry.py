@@ -71,6 +71,11 @@ class Registry:
         return {type: handler.policy for type, handler in self._handlers.items()}
 
     @property
+    def versions(self) -> dict[str, str]:
+        """At which pipeline version each type runs."""
+        return {type: handler.version for type, handler in self._handlers.items()}
+
+    @property
     def limits(self) -> dict[str, Limit]:
         """What the marks of the handlers say, by the names of limits."""
         return {limit_name(type): handler.limit for type, handler in self._handlers.items() if handler.limit != NO_LIMIT}

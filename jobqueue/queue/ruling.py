@@ -13,7 +13,7 @@ from jobqueue.model.control import Control, Pause
 from jobqueue.model.limit import NO_LIMIT, Budget, Limit, limit_name, limited_type, merge, parse_concurrency, parse_rate
 from jobqueue.model.request import parse_type
 from jobqueue.model.times import Duration, parse_moment
-from jobqueue.store.spool import me
+from jobqueue.store.recording import me
 
 if TYPE_CHECKING:
     from jobqueue.queue.queue import Queue

@@ -20,7 +20,7 @@ from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.making import call_of, options_of
 from jobqueue.queue.opening import MEMORY
 from jobqueue.store.base import Put
-from jobqueue.store.spool import me
+from jobqueue.store.recording import me
 
 if TYPE_CHECKING:
     from jobqueue.queue.queue import Queue

@@ -12,9 +12,10 @@ import msgspec
 
 from jobqueue.model.budget import Spent
 from jobqueue.model.control import Control
+from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import Verdict
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Job
 from jobqueue.model.limit import Budget, Limit
 from jobqueue.model.progress import Progress
 from jobqueue.model.retention import Resting
@@ -114,6 +115,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     concurrency: int = 1
     executor: str = "inline"
     policies: dict[str, RetryPolicy] = {}
+    versions: dict[str, str] = {}
     limits: dict[str, Limit] = {}
     budgets: dict[str, tuple[Budget, ...]] = {}
     handed_back: bool = False
@@ -318,8 +320,12 @@ class Store(Protocol):
     ) -> Page:
         """The jobs that match. `order` is urgent (priority, then age), newest or oldest."""
 
-    def attempts(self, *, since: datetime | None = None) -> Iterable[tuple[str, str, Attempt]]:
-        """(job id, type, attempt) for every attempt in the journal, oldest first. Purging changes nothing here."""
+    def attempts(self, *, since: datetime | None = None) -> Iterable[AttemptEntry]:
+        """Every finished attempt in the journal, oldest first, each once. Purging changes nothing here."""
+
+    def journal_lines(self, *, since: datetime | None = None) -> Iterable[bytes]:
+        """The journal as it was written: one JSON object a line (`jobqueue.model.entry`), unordered, some perhaps twice,
+        some perhaps torn, and some perhaps older than `since`."""
 
     def counts(self) -> dict[Status, int]:
         """How many jobs each status has."""

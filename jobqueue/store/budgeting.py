@@ -116,7 +116,7 @@ class Budgeting:
         return Spent(type=type, budget=budget, spent=spent, since=since, until=until)
 
     def recount(self, type: str, metric: str, since: datetime) -> float:
-        return sum(line.metrics.get(metric, 0.0) for line in self.journal.read(since) if line.type == type)
+        return sum(entry.metrics.get(metric, 0.0) for entry in self.journal.attempts(since) if entry.type == type)
 
 
 def read_tally(file: int) -> Tally | None:

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-import msgspec
-
 from jobqueue.errors import QueueFolderError
 from jobqueue.model.status import Status
 from jobqueue.store import files
-from jobqueue.store.journal import ENDING, Line
+from jobqueue.store.journal import Journal, is_entry
 from jobqueue.store.keys import KeyRecord
 from jobqueue.store.layout import (
     CONTROL,
@@ -216,7 +214,7 @@ def find_dead_workers(spool: Spool) -> Iterator[Problem]:
         owner = name.removesuffix(".json").removesuffix(RESERVE)
         path = f"{HIDDEN}/workers/{name}"
         if spool.locks.alive(owner):
-            if not name.endswith(RESERVE) and spool.moving.worker_info(owner) is None:
+            if not name.endswith(RESERVE) and spool.owners.info(owner) is None:
                 fix = "start that worker again: until then others do not know what it serves"
                 yield Problem("unreadable worker file", path, "of a live worker", fix)
         elif owner not in claiming:
@@ -271,25 +269,20 @@ def find_broken_control(spool: Spool) -> Iterator[Problem]:
 
 
 def find_torn_lines(spool: Spool) -> Iterator[Problem]:
-    folder = spool.folder.fds["journal"]
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(ENDING):
-            torn, lines = count_lines(folder, name)
-            if torn:
-                found = f"{torn} of {lines} lines cannot be read; they are skipped"
-                fix = "nothing: the metrics lack these attempts, no job is lost"
-                yield Problem("torn journal lines", f"{HIDDEN}/journal/{name}", found, fix)
+    for name in spool.journal.names():
+        torn, lines = count_lines(spool.journal, name)
+        if torn:
+            found = f"{torn} of {lines} lines cannot be read; they are skipped"
+            fix = "nothing: the metrics lack these attempts, no job is lost"
+            yield Problem("torn journal lines", f"{HIDDEN}/journal/{name}", found, fix)
 
 
-def count_lines(folder: int, name: str) -> tuple[int, int]:
+def count_lines(journal: Journal, name: str) -> tuple[int, int]:
     torn = lines = 0
-    with suppress(FileNotFoundError), os.fdopen(os.open(name, files.LOOK, dir_fd=folder), "rb") as stream:
+    with suppress(FileNotFoundError), journal.open(name) as stream:
         for text in stream:
             lines += 1
-            try:
-                msgspec.json.decode(text, type=Line)
-            except (msgspec.DecodeError, msgspec.ValidationError):
-                torn += 1
+            torn += not is_entry(text)
     return torn, lines
 
 

@@ -21,7 +21,7 @@ from jobqueue.model.transition import reopened
 from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Claim
 from jobqueue.store.folder import Folder
-from jobqueue.store.index import Index
+from jobqueue.store.index import LEAVING, Index
 from jobqueue.store.intake import LARGEST, look
 from jobqueue.store.layout import SUFFIX, is_job_name, is_ours
 from jobqueue.store.limiting import Limiting
@@ -139,6 +139,7 @@ class Claiming:
         """Moves away what will never run: in groups, since each group costs a lock and a sync."""
         endings, self.taking.endings = self.taking.endings, []
         rejects, self.strangers.rejects = self.strangers.rejects, []
+        self.index.held.pop(LEAVING, None)
         if endings:
             self.clear(self.end, endings, [id + SUFFIX for id, _ in endings])
         if rejects:
@@ -147,7 +148,10 @@ class Claiming:
     def clear(self, move: Callable[[Sequence[T]], list[str]], what: Sequence[T], names: Sequence[str]) -> None:
         """What cannot be moved now (a full disk, an immutable file) is left for later, and costs nobody a claim."""
         try:
-            for name in move(what):
+            fixed = move(what)
+            for name in names:
+                self.index.forget(name)
+            for name in fixed:
                 self.index.keep(name, "skip")
                 self.strangers.report_once(name, "cannot be moved (permission denied)")
         except OSError as error:
@@ -242,14 +246,14 @@ class Claiming:
             return None
         if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
             message = f"the key {job.idempotency_key!r} is held by {holder}"
-            self.index.forget(name)
+            self.index.hold(name, LEAVING)
             self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
             return None
         return self.taking.try_take(name, seen, self.taking.claim_for(owner, name, job, now))
 
     def not_now(self, name: str, job: Job, verdict: Verdict) -> None:
         if verdict.action == "end" and verdict.error is not None:
-            self.index.forget(name)
+            self.index.hold(name, LEAVING)
             self.taking.endings.append((job.id, verdict.error))
         elif verdict.until is not None:
             self.index.delay(name, stamp_of(verdict.until))

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 from jobqueue.store.layout import default_key, is_delayed_name, is_ours, name_time
 
+LEAVING = "leaving"
+"""Held for this are the names that are about to be moved away: a listing in between must not bring them up again."""
+
 
 class Index:
     """Not thread-safe: its store guards it. `stamp` is the present as the names write it (`20261122T061500123456`)."""

@@ -16,13 +16,13 @@ from jobqueue.model import gate, transition
 from jobqueue.model.budget import Spent
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
+from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.filter import LONG_AGO, Filter
 from jobqueue.model.gate import Verdict
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Job
 from jobqueue.model.limit import Limit
 from jobqueue.model.retention import Resting
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.times import parse_duration
 from jobqueue.model.told import shown_running
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import (
@@ -40,8 +40,10 @@ from jobqueue.store.base import (
     left_behind,
 )
 from jobqueue.store.memory_bounds import MemoryBounds
-from jobqueue.store.memory_jobs import copied, last_change, refused, rescued, resting, urgency
+from jobqueue.store.memory_jobs import copied, key_holds, last_change, refused, rescued, resting, urgency
+from jobqueue.store.memory_journal import MemoryJournal
 from jobqueue.store.memory_notes import MemoryNotes
+from jobqueue.store.recording import Recording
 from jobqueue.store.schedules import MemoryDuties, MemorySchedules
 
 
@@ -59,7 +61,8 @@ class MemoryStore:
         self._trash: dict[str, Located] = {}
         self._claims: dict[int, Claim] = {}
         self._ids_of_key: defaultdict[str, list[str]] = defaultdict(list)
-        self._journal: list[tuple[str, str, Attempt]] = []
+        self._journal = MemoryJournal()
+        self._recording = Recording(self._journal, self.notes, self._clock)
         self._workers: dict[str, WorkerInfo] = {}
         self._control = Control()
         self.schedules: Schedules = MemorySchedules()
@@ -71,7 +74,9 @@ class MemoryStore:
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
         with self._changed:
-            return [self._put(job, force) for job in jobs]
+            puts = [self._put(job, force) for job in jobs]
+        self._recording.enqueued(puts)
+        return puts
 
     def _put(self, job: Job, force: bool) -> Put:
         known = self._jobs.get(job.id) or (None if force else self._holder(job.idempotency_key))
@@ -91,23 +96,15 @@ class MemoryStore:
         """The job that holds this key, the newest where `force` made several."""
         for id in reversed(self._ids_of_key.get(key or "", ())):
             located = self._jobs.get(id) or self._trash.get(id)
-            if located is not None and self._holds_key(located):
+            if located is not None and key_holds(located, located.job.id in self._jobs, self._clock.now()):
                 return located
         return None
-
-    def _holds_key(self, located: Located) -> bool:
-        job, exists = located.job, located.job.id in self._jobs
-        if exists and located.status not in FINISHED:
-            return True
-        if job.key_scope in (None, "exists", "active"):
-            return exists and job.key_scope != "active"
-        return (job.created_at or LONG_AGO) + parse_duration(job.key_scope) > self._clock.now()
 
     def _place(self, decided: Transition) -> Located:
         """The one place where a job is given a status."""
         job = copied(decided.job)
         if decided.attempt is not None:
-            self._journal.append((job.id, job.type, decided.attempt))
+            self._recording.attempts([(job, decided.attempt, decided.noted)])
         located = self._jobs[job.id] = Located(job, decided.to)
         self._ring()
         return located
@@ -295,9 +292,11 @@ class MemoryStore:
             found.reverse()
         return Page(found[offset : None if limit is None else offset + limit], len(found))
 
-    def attempts(self, *, since: datetime | None = None) -> list[tuple[str, str, Attempt]]:
-        with self._changed:
-            return [entry for entry in self._journal if since is None or (entry[2].finished_at or LONG_AGO) >= since]
+    def attempts(self, *, since: datetime | None = None) -> Iterator[AttemptEntry]:
+        return self._journal.attempts(since)
+
+    def journal_lines(self, *, since: datetime | None = None) -> Iterator[bytes]:
+        return self._journal.lines()
 
     def counts(self) -> dict[Status, int]:
         with self._changed:
@@ -316,15 +315,17 @@ class MemoryStore:
         with self._changed:
             return next((place for place, located in enumerate(self._pending(), 1) if located.job.id == id), None)
 
-    def _each(self, ids: Sequence[str], verb: Callable[[Located], Change]) -> list[Change]:
+    def _each(self, what: str, ids: Sequence[str], verb: Callable[[Located], Change]) -> list[Change]:
         with self._changed:
-            return [verb(self._jobs[id]) if id in self._jobs else Change(id, "missing") for id in ids]
+            changes = [verb(self._jobs[id]) if id in self._jobs else Change(id, "missing") for id in ids]
+        self._recording.changed(what, changes)
+        return changes
 
     def _changed_to(self, decided: Transition) -> Change:
         return Change(decided.job.id, "changed", self._place(decided))
 
     def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
-        return self._each(ids, lambda located: self._cancel(located, message))
+        return self._each("cancel", ids, lambda located: self._cancel(located, message))
 
     def _cancel(self, located: Located, message: str) -> Change:
         if located.status in FINISHED:
@@ -336,7 +337,7 @@ class MemoryStore:
         return Change(asked.job.id, "cancelling", asked, asked_to_stop(info.executor if info is not None else "process"))
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
-        return self._each(ids, lambda located: self._retry(located, run_after))
+        return self._each("retry", ids, lambda located: self._retry(located, run_after))
 
     def _retry(self, located: Located, run_after: datetime | None) -> Change:
         if located.status not in FINISHED:
@@ -344,7 +345,7 @@ class MemoryStore:
         return self._changed_to(transition.retry(located.job, self._clock.now(), run_after=run_after))
 
     def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
-        return self._each(ids, lambda located: self._purge(located, where, pending))
+        return self._each("purge", ids, lambda located: self._purge(located, where, pending))
 
     def _purge(self, located: Located, where: Filter | None, pending: bool) -> Change:
         if located.status is Status.CLAIMED:
@@ -362,7 +363,9 @@ class MemoryStore:
 
     def restore(self, ids: Sequence[str]) -> list[Change]:
         with self._changed:
-            return [self._restore(id) for id in ids]
+            changes = [self._restore(id) for id in ids]
+        self._recording.changed("restore", changes)
+        return changes
 
     def _restore(self, id: str) -> Change:
         if id not in self._trash:
@@ -386,6 +389,7 @@ class MemoryStore:
 
     def set_control(self, control: Control) -> None:
         with self._changed:
+            self._recording.ruled(self._control, control)
             self._control = control
             self._ring()
 

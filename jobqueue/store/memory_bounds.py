@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from jobqueue.model.budget import Spent, period_of, settle
 from jobqueue.model.control import Control
 from jobqueue.model.gate import RUN, Verdict, judge_limit
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Job
 from jobqueue.model.limit import KEY, MOST_STARTS, Budget, Limit, Rules, limits_on, merge
 from jobqueue.model.status import Status
 from jobqueue.store.base import Claim, Located, WorkerInfo
-
-Journal = Sequence[tuple[str, str, Attempt]]
+from jobqueue.store.memory_journal import MemoryJournal
 
 
 class MemoryBounds:
     """Over the collections of its store, which guards them. `claims` holds those of dead workers too, until the rescue."""
 
     def __init__(
-        self, jobs: Mapping[str, Located], claims: Mapping[int, Claim], workers: Mapping[str, WorkerInfo], journal: Journal
+        self,
+        jobs: Mapping[str, Located],
+        claims: Mapping[int, Claim],
+        workers: Mapping[str, WorkerInfo],
+        journal: MemoryJournal,
     ) -> None:
         self.jobs = jobs
         self.claims = claims
@@ -80,11 +83,7 @@ class MemoryBounds:
 
     def spent_of(self, type: str, budget: Budget, now: datetime) -> Spent:
         since, until = period_of(budget.per, now)
-        used = (
-            attempt.metrics.get(budget.metric, 0.0)
-            for _, type_of_it, attempt in self.journal
-            if type_of_it == type and attempt.finished_at is not None and attempt.finished_at >= since
-        )
+        used = (entry.metrics.get(budget.metric, 0.0) for entry in self.journal.attempts(since) if entry.type == type)
         return Spent(type=type, budget=budget, spent=sum(used), since=since, until=until)
 
     def settled(self, control: Control, type: str, now: datetime) -> Control:

@@ -10,6 +10,8 @@ from jobqueue.model.filter import LONG_AGO, when
 from jobqueue.model.job import Job
 from jobqueue.model.names import ID
 from jobqueue.model.retention import Resting
+from jobqueue.model.status import FINISHED
+from jobqueue.model.times import parse_duration
 from jobqueue.model.told import Told, tell
 from jobqueue.model.transition import NO_POLICY, Run, Transition, lost, release
 from jobqueue.store.base import Change, Claim, Located, WorkerInfo
@@ -29,6 +31,16 @@ def urgency(located: Located) -> tuple[int, str]:
     job = located.job
     made = ID.fullmatch(job.id)
     return job.priority, made[2] if made else f"{job.created_at or LONG_AGO:%Y%m%dT%H%M%S%f}"
+
+
+def key_holds(located: Located, exists: bool, now: datetime) -> bool:
+    """Whether the idempotency key of a job is taken; one that does not exist any more lies in the trash."""
+    job = located.job
+    if exists and located.status not in FINISHED:
+        return True
+    if job.key_scope in (None, "exists", "active"):
+        return exists and job.key_scope != "active"
+    return (job.created_at or LONG_AGO) + parse_duration(job.key_scope) > now
 
 
 def last_change(located: Located) -> datetime:

@@ -12,41 +12,32 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from jobqueue.model.clock import Clock
-from jobqueue.model.filter import status_of
 from jobqueue.model.job import Attempt, Failure, Job
-from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.told import tell
-from jobqueue.model.transition import Run, Transition, cancel, final_attempt, lost, release, reopened, said_why
+from jobqueue.model.transition import Transition, cancel, said_why
 from jobqueue.store import files
-from jobqueue.store.base import Notes, WorkerInfo, left_behind
+from jobqueue.store.base import Notes
 from jobqueue.store.codec import encode
 from jobqueue.store.commit import FULL, Scratch
 from jobqueue.store.folder import Folder, Place
 from jobqueue.store.intake import Look, look
-from jobqueue.store.journal import Journal
 from jobqueue.store.layout import (
-    OPERATION,
     REASON,
-    RESERVE,
     SUFFIX,
     copy_name,
-    folders_of,
-    is_job_name,
     is_ours,
     job_id,
-    owner_of,
     reason_name,
     shown,
 )
 from jobqueue.store.locks import Locks, new_owner
+from jobqueue.store.owners import Owners
+from jobqueue.store.recording import Recording
 
 log = logging.getLogger("jobqueue")
 
@@ -70,13 +61,27 @@ class Outcome(NamedTuple):
     transition: Transition | None = None
     attempt: tuple[Job, Attempt] | None = None
 
+    @property
+    def may_have_items(self) -> bool:
+        return self.transition is None or self.transition.noted
+
 
 class Moving:
-    def __init__(self, folder: Folder, locks: Locks, scratch: Scratch, journal: Journal, clock: Clock, notes: Notes) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        locks: Locks,
+        scratch: Scratch,
+        owners: Owners,
+        recording: Recording,
+        clock: Clock,
+        notes: Notes,
+    ) -> None:
         self.folder = folder
         self.locks = locks
         self.scratch = scratch
-        self.journal = journal
+        self.owners = owners
+        self.recording = recording
         self.clock = clock
         self.notes = notes
         self.marks_seen = (-1, False)
@@ -100,8 +105,10 @@ class Moving:
         temporary = self.scratch.write([self.body(outcome) for outcome in written])
         try:
             lost_ones = self.exchange(written, temporary)
-            self.journal.append(
-                [outcome.attempt for outcome in outcomes if outcome.attempt and outcome.held not in lost_ones], self.clock.now()
+            self.recording.attempts(
+                (*outcome.attempt, outcome.may_have_items)
+                for outcome in outcomes
+                if outcome.attempt and outcome.held not in lost_ones
             )
             names = [None if outcome.held in lost_ones else self.publish(outcome) for outcome in outcomes]
             self.scratch.settle({self.folder.by_status[outcome.to] for outcome in outcomes}, self.witness(outcomes, names))
@@ -303,72 +310,6 @@ class Moving:
             return False
         return files.exists(failed, reason)
 
-    # -- rescue
-
-    def rescue(self) -> list[str]:
-        """Takes back what dead owners hold: an owner is dead when its lock is free, and for no other reason."""
-        moved: list[str] = []
-        for owner in sorted({owner_of(name) for name in self.folder.claim_folder_names()}):
-            if not self.locks.alive(owner):
-                with self.locks.seize(owner) as dead:
-                    if dead:
-                        moved += self.recover(owner)
-        return moved
-
-    def recover(self, owner: str) -> list[str]:
-        info = self.worker_info(owner)
-        outcomes: list[Outcome] = []
-        for claim_folder in folders_of(owner):
-            with suppress(FileNotFoundError):
-                names = os.listdir(self.folder.claim_folder(claim_folder))
-                for name in filter(is_job_name, names):
-                    outcomes += self.recovery(Held(claim_folder, name), owner, info)
-        moved = [job_id(name) for name in self.carry_out(outcomes) if name is not None]
-        for outcome in outcomes:
-            if outcome.to in FINISHED:  # one that goes back keeps a mark made meanwhile: its next claim ends it
-                self.unmark(outcome.held.name)
-            self.notes.ended(job_id(outcome.held.name), done=outcome.to is Status.DONE)
-        emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
-        if all(emptied):
-            files.remove(self.folder.fds["workers"], owner + ".json")
-            files.remove(self.folder.fds["workers"], owner + RESERVE)
-            files.remove(self.folder.fds["locks"], owner)
-        return moved
-
-    def recovery(self, held: Held, owner: str, info: WorkerInfo | None) -> list[Outcome]:
-        """What becomes of one file of a dead owner: forward when its outcome stands in it, else back."""
-        seen = self.look_at(held)
-        job = seen.job
-        if job is None:
-            if seen.problem:
-                self.set_held_aside([(held, seen.problem)])
-            return []
-        if owner.startswith(OPERATION):  # nothing ran there; as it stands it goes back, or on to where it was decided to go
-            return [Outcome(held, status_of(job) if job.finished else Status.PENDING)]
-        if job.written_by == held.claim_folder:
-            return [Outcome(held, status_of(job) if job.finished else Status.PENDING, attempt=recorded_attempt(job))]
-        transition = self.lost_transition(job, held, owner, info, seen.moved_at)
-        attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
-        return [Outcome(held, transition.to, transition, attempt)]
-
-    def lost_transition(self, job: Job, held: Held, owner: str, info: WorkerInfo | None, moved_at: float) -> Transition:
-        now = self.clock.now()
-        if job.finished:
-            job = reopened(job, now)
-        run = Run(owner, min(now, datetime.fromtimestamp(moved_at, timezone.utc)), now)
-        if info is not None and info.handed_back and not self.cancel_asked(held.name):
-            return release(job, run)
-        policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
-        transition = lost(job, run, policy=policy, cancelled=self.cancel_asked(held.name))
-        told = left_behind(self.notes, job.id, job.attempts + 1)
-        return transition if told is None else tell(transition, told)
-
-    def worker_info(self, owner: str) -> WorkerInfo | None:
-        try:
-            return msgspec.json.decode(files.read_small(self.folder.fds["workers"], owner + ".json"), type=WorkerInfo)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-            return None
-
     # -- the trash
 
     def to_trash(self, held: Held, status: Status) -> None:
@@ -386,10 +327,3 @@ class Moving:
 
     def in_trash(self, name: str) -> Job | None:
         return look(self.folder.fds["trash"], name).job
-
-
-def recorded_attempt(job: Job) -> tuple[Job, Attempt] | None:
-    """The journal line of an outcome that was recorded before its owner died: written again, since it may be missing."""
-    if job.finished:
-        return (job, final_attempt(job))
-    return (job, job.history[-1]) if job.history else None

@@ -52,9 +52,10 @@ class Ruling:
                 self.write(change(self.read()))
         return ours
 
-    def change(self, change: Callable[[Control], Control]) -> Control:
-        """Reads, changes and writes under a lock, so that two people's changes do not undo each other."""
+    def change(self, change: Callable[[Control], Control]) -> tuple[Control, Control]:
+        """Reads, changes and writes under a lock, so that two people's changes do not undo each other: before and after."""
         with self.locks.hold(RULING):
-            control = change(self.read())
+            before = self.read()
+            control = change(before)
             self.write(control)
-        return control
+        return before, control

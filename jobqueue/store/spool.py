@@ -11,22 +11,19 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager
 from datetime import datetime
-
-import msgspec
-from msgspec.structs import replace
 
 from jobqueue.errors import InvalidJob, JobNotFound, QueueFolderError
 from jobqueue.model.budget import Spent
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
+from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import RUN, Verdict, judge
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Failure, Job
 from jobqueue.model.limit import Limit
 from jobqueue.model.retention import Resting
 from jobqueue.model.status import Status
@@ -36,24 +33,27 @@ from jobqueue.store.arrivals import ANY, Arrivals
 from jobqueue.store.base import Change, Claim, Digest, Located, Notes, Page, Put, Schedules, WorkerInfo
 from jobqueue.store.bounds import Bounds
 from jobqueue.store.claiming import Claiming
-from jobqueue.store.commit import Reserve, Scratch
+from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
 from jobqueue.store.journal import Journal
 from jobqueue.store.keys import Keys
 from jobqueue.store.layout import (
     MAINTENANCE,
-    RESERVE,
     SCHEDULES,
+    SUFFIX,
     file_name,
-    folders_of,
     is_ours,
+    job_id,
     owner_of,
 )
-from jobqueue.store.locks import Locks, new_owner
+from jobqueue.store.locks import Locks
 from jobqueue.store.moving import Held, Moving
 from jobqueue.store.notes import MAX_LOG_SIZE, FileNotes
+from jobqueue.store.owners import Owners
 from jobqueue.store.putting import Putting
 from jobqueue.store.reading import Reading
+from jobqueue.store.recording import Recording
+from jobqueue.store.rescuing import Rescuing
 from jobqueue.store.ruling import Ruling
 from jobqueue.store.schedules import FileSchedules
 from jobqueue.store.sweep import sweep
@@ -92,7 +92,10 @@ class Spool:
         self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
         self.notes: Notes = self.file_notes
         self.reading = Reading(self.folder, max_file_size, self.notes)
-        self.moving = Moving(self.folder, self.locks, self.scratch, self.journal, self.clock, self.notes)
+        self.recording = Recording(self.journal, self.notes, self.clock)
+        self.owners = Owners(self.folder, self.locks, self.scratch)
+        self.moving = Moving(self.folder, self.locks, self.scratch, self.owners, self.recording, self.clock, self.notes)
+        self.rescuing = Rescuing(self.folder, self.locks, self.owners, self.moving, self.clock, self.notes)
         self.ruling = Ruling(self.folder, self.scratch, self.locks)
         self.schedules: Schedules = FileSchedules(self.folder.fds[SCHEDULES], self.scratch, self.locks)
         self.arrivals = Arrivals(self.folder.hidden)
@@ -121,8 +124,8 @@ class Spool:
             max_file_size=max_file_size,
             control=self.ruling.read,
             parent_state=self.parent_state,
-            end=self.verbs.end_pending,
-            reject=self.moving.set_aside,
+            end=self.end_pending,
+            reject=self.set_aside,
             cancel_asked=self.moving.cancel_asked,
             take_key=self.putting.take_key,
             limiting=self.bounds.limiting,
@@ -133,7 +136,9 @@ class Spool:
     # -- adding
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
-        return self.putting.put(jobs, force=force, given_ids=given_ids)
+        puts = self.putting.put(jobs, force=force, given_ids=given_ids)
+        self.recording.enqueued(puts)
+        return puts
 
     def adopt(self, job: Job, status: Status) -> Located:
         self.putting.adopt(job, status)
@@ -142,46 +147,22 @@ class Spool:
     # -- workers
 
     def join(self, info: WorkerInfo) -> str:
-        owner = info.owner or new_owner("worker")
-        self.locks.take(owner)
-        for claim_folder in folders_of(owner):
-            self.folder.make_claim_folder(claim_folder)
-        self.write_info(owner, replace(info, owner=owner))
+        owner = self.owners.join(info)
         self.bounds.tell(owner, info)
-        with suppress(OSError):  # a disk that is full already: then there is none
-            self.scratch.reserve = Reserve(self.folder.fds["workers"], owner + RESERVE)
         return owner
-
-    def write_info(self, owner: str, info: WorkerInfo) -> None:
-        self.scratch.replace(self.folder.fds["workers"], owner + ".json", msgspec.json.encode(info))
 
     def life_line(self, owner: str) -> int | None:
         return self.locks.descriptor(owner)
 
     def hand_back(self, owner: str) -> None:
-        info = self.moving.worker_info(owner)
-        if info is not None:
-            self.scratch.replace(
-                self.folder.fds["workers"], owner + ".json", msgspec.json.encode(replace(info, handed_back=True))
-            )
+        self.owners.hand_back(owner)
 
     def leave(self, owner: str) -> None:
         self.bounds.tell(owner, None)
-        emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
-        if all(emptied):
-            files.remove(self.folder.fds["workers"], owner + ".json")
-            files.remove(self.folder.fds["workers"], owner + RESERVE)
-            self.locks.drop(owner)
-        else:
-            self.locks.release(owner)
+        self.owners.leave(owner)
 
     def workers(self) -> list[WorkerInfo]:
-        found = []
-        for name in sorted(os.listdir(self.folder.fds["workers"])):
-            owner = name.removesuffix(".json")
-            if owner != name and self.locks.alive(owner) and (info := self.moving.worker_info(owner)) is not None:
-                found.append(info)
-        return found
+        return self.owners.alive()
 
     def claim(self, owner: str, *, limit: int = 1, types: Set[str] | None = None) -> list[Claim]:
         claims = self.claiming.claim(owner, limit, types)
@@ -229,7 +210,7 @@ class Spool:
         return [name is not None for name in names]
 
     def rescue(self) -> list[str]:
-        moved = self.moving.rescue()
+        moved = self.rescuing.rescue()
         if moved:
             self.arrivals.announce([id + ".json" for id in moved])
             self.arrivals.free([ANY])
@@ -290,18 +271,11 @@ class Spool:
     ) -> Page:
         return self.reading.scan(statuses, where, order, limit, offset)
 
-    def attempts(self, *, since: datetime | None = None) -> Iterable[tuple[str, str, Attempt]]:
-        for line in self.journal.read(since):
-            attempt = Attempt(
-                number=line.number,
-                outcome=line.outcome,
-                worker=line.worker,
-                claimed_at=line.claimed_at,
-                finished_at=line.finished_at,
-                error=line.error,
-                metrics=line.metrics,
-            )
-            yield line.job, line.type, attempt
+    def attempts(self, *, since: datetime | None = None) -> Iterator[AttemptEntry]:
+        return self.journal.attempts(since)
+
+    def journal_lines(self, *, since: datetime | None = None) -> Iterator[bytes]:
+        return self.journal.lines(since)
 
     def counts(self) -> dict[Status, int]:
         return self.reading.counts()
@@ -330,19 +304,33 @@ class Spool:
     # -- what people do
 
     def supersede(self, ids: Sequence[str], by: str) -> list[Change]:
-        return self.verbs.cancel(ids, SUPERSEDED + by)
+        return self.cancel(ids, SUPERSEDED + by)
 
     def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
-        return self.verbs.cancel(ids, message)
+        return self.recorded("cancel", self.verbs.cancel(ids, message))
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
-        return self.verbs.retry(ids, run_after=run_after)
+        return self.recorded("retry", self.verbs.retry(ids, run_after=run_after))
 
     def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
-        return self.verbs.purge(ids, where=where, pending=pending)
+        return self.recorded("purge", self.verbs.purge(ids, where=where, pending=pending))
 
     def restore(self, ids: Sequence[str]) -> list[Change]:
-        return self.verbs.restore(ids)
+        return self.recorded("restore", self.verbs.restore(ids))
+
+    def recorded(self, verb: str, changes: list[Change]) -> list[Change]:
+        self.recording.changed(verb, changes)
+        return changes
+
+    def end_pending(self, endings: Sequence[tuple[str, Failure]]) -> list[str]:
+        fixed = self.verbs.end_pending(endings)
+        self.recording.ended([(id, error) for id, error in endings if id + SUFFIX not in fixed])
+        return fixed
+
+    def set_aside(self, rejects: Sequence[tuple[str, str]]) -> list[str]:
+        fixed = self.moving.set_aside(rejects)
+        self.recording.rejected([job_id(name) for name, _ in rejects if name not in fixed])
+        return fixed
 
     def trashed(self) -> list[Job]:
         return self.verbs.trashed()
@@ -359,11 +347,14 @@ class Spool:
         return self.bounds.spent()
 
     def set_control(self, control: Control) -> None:
+        before = self.ruling.read()
         self.ruling.write(control)
+        self.recording.ruled(before, control)
         self.wake()
 
     def change_control(self, change: Callable[[Control], Control]) -> Control:
-        control = self.ruling.change(change)
+        before, control = self.ruling.change(change)
+        self.recording.ruled(before, control)
         self.wake()
         return control
 
@@ -375,14 +366,6 @@ class Spool:
             self.journal.close()
             self.locks.close()
             self.folder.close()
-
-
-def me() -> str:
-    """Who is doing this, for pauses and the like."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 __all__ = ["Spool"]

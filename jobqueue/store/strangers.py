@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from jobqueue.model.job import Job
 from jobqueue.model.names import stamp
 from jobqueue.store.folder import Folder
-from jobqueue.store.index import Index
+from jobqueue.store.index import LEAVING, Index
 from jobqueue.store.intake import Look, Settling, look
 from jobqueue.store.layout import order_key, shown
 
@@ -81,7 +81,7 @@ class Strangers:
                 self.index.place(name, self.key_of(seen, seen.job, name))
             elif seen.problem and seen.mark == mark:
                 self.settling.forget(name)
-                self.index.forget(name)
+                self.index.keep(name, LEAVING)
                 self.rejects.append((name, seen.problem))
             else:
                 self.put_aside(name, seen)

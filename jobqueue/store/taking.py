@@ -14,7 +14,7 @@ from jobqueue.model.limit import KEY, Limit
 from jobqueue.store import files
 from jobqueue.store.base import Claim
 from jobqueue.store.folder import Folder
-from jobqueue.store.index import Index
+from jobqueue.store.index import LEAVING, Index
 from jobqueue.store.intake import Look
 from jobqueue.store.layout import SECOND, copy_name, is_ours, job_id
 from jobqueue.store.limiting import Limiting, Places
@@ -94,6 +94,7 @@ class Taking:
             return None
         if self.cancel_asked(name):  # not into the index again: this very pass would take it again, and again
             back = self.put_back(target, name)
+            self.index.keep(back, LEAVING)
             self.endings.append((job_id(back), Failure(reason="cancelled", message="cancelled")))
             return None
         return claim
@@ -152,7 +153,7 @@ class Taking:
         job = claim.job
         if holders and verdict.hold.startswith(KEY) and minds_conflicts(job, name):
             if job.on_conflict == "reject":
-                self.index.forget(name)
+                self.index.hold(name, LEAVING)
                 message = f"Another process is running: {holders[0]} holds the key {job.concurrency_key!r}"
                 self.endings.append((job.id, Failure(reason="conflict", message=message)))
                 return

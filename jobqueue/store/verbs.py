@@ -61,7 +61,7 @@ class Verbs:
 
     def how_it_stops(self, located: Located | None) -> str:
         """What to expect of a running job that was asked to stop."""
-        info = self.moving.worker_info(located.owner) if located is not None and located.owner is not None else None
+        info = self.moving.owners.info(located.owner) if located is not None and located.owner is not None else None
         return asked_to_stop(info.executor if info is not None else "process")
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:

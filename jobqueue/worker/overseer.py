@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobqueue.model.retry import RetryPolicy
+from jobqueue.queue.handler import Handler
 from jobqueue.store.base import Claim, Store
 from jobqueue.worker.executor import Ending, Slots
 
@@ -25,7 +25,7 @@ class Running:
 
     claim: Claim
     future: Ending
-    policy: RetryPolicy
+    handler: Handler
     timeout: float | None = None
     started_at: float = 0.0
     waited: float = 0.0

@@ -129,6 +129,7 @@ class Worker:
             concurrency=self.concurrency,
             executor=self.executor,
             policies=self.registry.policies,
+            versions=self.registry.versions,
             limits=merge(self.queue.config.limits, self.registry.limits),
             budgets=self.queue.config.budgets,
         )
@@ -256,7 +257,7 @@ class Worker:
             future = Ended(Result("handed_back"))
         finally:
             self.in_handler = False
-        self.running[job.id] = Running(claim, future, handler.policy, seconds, time.monotonic())
+        self.running[job.id] = Running(claim, future, handler, seconds, time.monotonic())
         if isinstance(future, Future) and not future.done():
             future.add_done_callback(lambda _: self.store.wake())
 
@@ -283,9 +284,10 @@ class Worker:
     def conclude(self, running: Running, result: Result) -> None:
         job = running.claim.job
         result = explained(result, running.killed_for, running.timeout)
-        run = Run(self.owner, running.claim.claimed_at, self.queue.clock.now())
+        ran = running.handler.ran(job, result.seconds or None)
+        run = Run(self.owner, running.claim.claimed_at, self.queue.clock.now(), ran)
         asked = running.asked_at is not None
-        transition = decide(job, result, run, running.policy, self.random.random(), cancel_asked=asked)
+        transition = decide(job, result, run, running.handler.policy, self.random.random(), cancel_asked=asked)
         told = result.told
         if told is None and result.kind != "done" and self.executor == "process":  # it may have died before it could say
             told = left_behind(self.store.notes, job.id, job.attempts + 1)

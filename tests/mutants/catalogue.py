@@ -77,7 +77,10 @@ ACKNOWLEDGED = [
         "store/files.py",
         "        if sync:\n            sync_file(file)\n    except BaseException:",
         "    except BaseException:",
-        POWER + "test_a_power_cut_breaks_no_promise[enqueue-by folder] & " + CODE + "test_the_code_takes_the_steps_of_the_model",
+        POWER
+        + "test_a_power_cut_breaks_no_promise[enqueue-by folder] & "
+        + CODE
+        + "test_the_code_takes_the_steps_of_the_model",
     ),
     Mutant(
         "I2",
@@ -228,7 +231,7 @@ ONCE = [
         "I6",
         "a crash counts an attempt",
         "store/moving.py",
-        '        return transition if told is None else tell(transition, told)\n\n    def worker_info',
+        "        return transition if told is None else tell(transition, told)\n\n    def worker_info",
         "        return release(job, run)\n\n    def worker_info",
         PROTOCOL + "test_a_killed_owner_is_dead_at_once",
     ),
@@ -329,8 +332,7 @@ NEVER_UNDONE = [
         "I8",
         "a purge is durable before it is told",
         "store/verbs.py",
-        "            self.scratch.settle([*(self.folder.by_status[status] for status in allowed), "
-        'self.folder.fds["trash"]])',
+        '            self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])',
         "            pass",
         POWER + "test_a_power_cut_breaks_no_promise[purge-by folder]",
     ),

@@ -97,6 +97,7 @@ def enqueue(me: str, jobs: tuple[tuple[str, str], ...], group: bool, naive: Naiv
         yield ("sync", made[-1][1], target)
     for body in bodies:
         yield ("told", "enqueued", body.job, -1, body.version)
+    yield ("note", "journal")
 
 
 # -- through
@@ -289,6 +290,7 @@ def operate(me: str, name: str, verb: str, allowed: tuple[str, ...], naive: Naiv
         yield from carry_out(me, [Item(held, FAILED, body, new)], naive)
     yield ("note", "rmdir")
     yield ("unlock", owner)
+    yield ("note", "journal")
     return ""
 
 
@@ -330,6 +332,7 @@ def purge(me: str, name: str, naive: Naive) -> Program:
             yield ("told", "purged", body.job, body.version, body.version)
     yield ("note", "rmdir")
     yield ("unlock", owner)
+    yield ("note", "journal")
 
 
 def by_hand(me: str, source: str, target: str, naive: Naive) -> Program:

@@ -45,6 +45,8 @@ class Recorder:
         self.top = self.number_of(os.stat(root).st_ino)
         self.base.folders.add(self.top)
         self.walk(root, self.top)
+        self.journal = self.numbers[os.stat(root / ".jobqueue" / "journal").st_ino]
+        """It is never synced and decides nothing, so it is left out: its states would multiply all others."""
 
     def number_of(self, inode: int, new: bool = False) -> int:
         if new or inode not in self.numbers:
@@ -75,7 +77,7 @@ class Recorder:
             parent = self.numbers.get(os.stat(os.path.dirname(name) or ".").st_ino)
         else:
             parent = self.of(folder)
-        return None if parent is None else (parent, os.path.basename(name))
+        return None if parent in (None, self.journal) else (parent, os.path.basename(name))
 
     # -- the calls
 

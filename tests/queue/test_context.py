@@ -207,7 +207,7 @@ def test_metrics_are_summed_for_each_attempt(run: Run, queue: Queue) -> None:
     expected = {"calls": 1, "tokens": 512.5}
     assert job.metrics == expected
     assert [attempt.metrics for attempt in job.history] == [expected]
-    assert [attempt.metrics for _, _, attempt in queue.store.attempts()] == [expected, expected]
+    assert [attempt.metrics for attempt in queue.store.attempts()] == [expected, expected]
     job.retry()
     assert [attempt.metrics for attempt in job.history] == [expected, expected]
     assert job.metrics == {}

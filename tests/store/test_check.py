@@ -20,6 +20,7 @@ import msgspec
 import pytest
 
 from jobqueue.errors import QueueFolderError
+from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.names import make_id
 from jobqueue.model.status import Status
@@ -30,7 +31,6 @@ from jobqueue.store.base import Claim, WorkerInfo
 from jobqueue.store.check import check
 from jobqueue.store.check_support import remove_key
 from jobqueue.store.finding import Finding
-from jobqueue.store.journal import Line
 from jobqueue.store.keys import key_file_name
 from jobqueue.store.problem import stat_of
 from jobqueue.store.spool import Spool
@@ -591,7 +591,7 @@ def test_a_control_file_that_cannot_be_read(spool: Spool) -> None:
 
 
 def test_torn_journal_lines(spool: Spool) -> None:
-    whole = msgspec.json.encode(Line(job="a", type="scan", number=1, outcome="done")) + b"\n"
+    whole = msgspec.json.encode(AttemptEntry(job="a", type="scan", number=1, outcome="done")) + b"\n"
     support(spool, "journal", "20260101-1-abc.jsonl").write_bytes(whole + b'{"job": "b", "ty' + b"\n" + whole + b'{"jo')
     found = assert_reported(spool, "torn journal lines")
     assert "2 of 4 lines" in found.found

@@ -72,5 +72,5 @@ def test_after_room_was_made_everything_works_again_and_the_journal_is_whole(sma
     Worker(queue, [fill_and_finish]).run(drain=True)
 
     assert job.result() == "finished"
-    done = {id for id, _, attempt in queue.store.attempts() if attempt.outcome == "done"}
+    done = {attempt.job for attempt in queue.store.attempts() if attempt.outcome == "done"}
     assert done == {job.id for job in queue.jobs("done")}

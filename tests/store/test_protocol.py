@@ -338,7 +338,7 @@ def check_attempts(scene: Scene, spool: Spool, operation: str) -> None:
     for id in ("a", "b"):
         if f"started:{id}" in scene.noted():
             assert spool.get(id).job.attempts <= 1
-    lines = [(id, attempt.number, attempt.outcome) for id, _, attempt in spool.attempts()]
+    lines = [(attempt.job, attempt.number, attempt.outcome) for attempt in spool.attempts()]
     assert len(lines) == len(set(lines))
     ended = {"done", "failed"}
     for put in spool.scan(limit=None).items:
@@ -846,14 +846,14 @@ def test_a_rescuer_holds_the_lock_while_it_acts(queue_of_three: Spool, monkeypat
     queue_of_three.locks.release(owner)
     others = Locks(queue_of_three.path / ".jobqueue" / "locks")
     seen = []
-    original = queue_of_three.moving.recover
+    original = queue_of_three.rescuing.recover
 
     def recover(dead: str) -> Any:
         with others.seize(dead) as too:
             seen.append((dead, too, others.alive(dead)))
         return original(dead)
 
-    monkeypatch.setattr(queue_of_three.moving, "recover", recover)
+    monkeypatch.setattr(queue_of_three.rescuing, "recover", recover)
     assert queue_of_three.rescue() == ["a"]
     assert seen == [(owner, False, True)]
 
@@ -889,7 +889,7 @@ def test_a_recorded_outcome_rolls_forward_and_is_not_run_again(queue_of_three: S
     queue_of_three.rescue()
     located = queue_of_three.get("a")
     assert (located.status, located.job.attempts, located.job.result) == (Status.DONE, 1, {"by": "a"})
-    assert [(id, attempt.outcome) for id, _, attempt in queue_of_three.attempts()] == [("a", "done")]
+    assert [(attempt.job, attempt.outcome) for attempt in queue_of_three.attempts()] == [("a", "done")]
 
 
 def test_an_old_outcome_is_not_taken_for_a_new_one(queue_of_three: Spool) -> None:

@@ -47,7 +47,7 @@ class Claims(Words):
         assert self.complete(lost, "too late") is False
 
         assert self.status(lost.job.id) is PENDING
-        assert [attempt.outcome for _, _, attempt in self.journal()] == ["crashed"]
+        assert [attempt.outcome for attempt in self.journal()] == ["crashed"]
 
     def test_a_lost_claim_has_no_hold_on_the_next_one(self) -> None:
         lost = self.claim_of_a_dead_worker()

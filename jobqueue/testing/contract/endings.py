@@ -69,7 +69,7 @@ class Endings(Words):
         assert (self.status(id), job.attempts) == (FAILED, 2)
         assert job.error is not None
         assert job.error.message == "second"
-        assert [(line[0], line[1], line[2].number) for line in self.journal()] == [(id, "scan", 1), (id, "scan", 2)]
+        assert [(line.job, line.type, line.number) for line in self.journal()] == [(id, "scan", 1), (id, "scan", 2)]
 
     def test_a_snooze_gives_the_attempt_back(self) -> None:
         id = self.add()
@@ -80,7 +80,7 @@ class Endings(Words):
 
         job = self.stored(id)
         assert (self.status(id), job.attempts, job.run_after) == (PENDING, 0, until)
-        assert [attempt.outcome for _, _, attempt in self.journal()] == ["snoozed"]
+        assert [attempt.outcome for attempt in self.journal()] == ["snoozed"]
         assert self.claim_all() == []
         self.clock.advance("1h")
         assert self.claim_all() == [id]
@@ -93,5 +93,5 @@ class Endings(Words):
         self.store.apply([(claim, transition.release(claim.job, self.run(claim)))])
 
         assert self.stored(released).attempts == 0
-        assert [attempt.outcome for _, _, attempt in self.journal()] == ["released"]
+        assert [attempt.outcome for attempt in self.journal()] == ["released"]
         assert self.claim_all() == [released, younger]

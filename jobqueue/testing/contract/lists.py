@@ -17,14 +17,14 @@ class Lists(Words):
 
         lines = self.journal()
 
-        told = [(id, type, attempt.outcome) for id, type, attempt in lines]
+        told = [(attempt.job, attempt.type, attempt.outcome) for attempt in lines]
         assert told == [(first, "mail", "done"), (second, "scan", "failed")]
-        attempt = lines[1][2]
+        attempt = lines[1]
         assert (attempt.number, attempt.worker, attempt.finished_at) == (1, self.owner, self.clock.now())
         assert attempt.claimed_at == self.clock.now() - SOON
         assert attempt.error is not None
         assert attempt.error.message == "boom"
-        assert [id for id, _, _ in self.store.attempts(since=began + SOON / 2)] == [second]
+        assert [entry.job for entry in self.store.attempts(since=began + SOON / 2)] == [second]
 
     def test_counts_agree_with_the_lists(self) -> None:
         for status, number in ((DONE, 3), (FAILED, 2), (CLAIMED, 4), (PENDING, 1)):

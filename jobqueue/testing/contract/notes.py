@@ -45,7 +45,7 @@ class Notes(Words):
         assert job.progress is not None
         assert (job.progress.percent, job.artifacts) == (40, {"a.txt": {"size": 1}})
         assert [attempt.metrics for attempt in job.history] == [{"tokens": 3.0}]
-        assert [attempt.metrics for _, _, attempt in self.journal()] == [{"tokens": 3.0}]
+        assert [attempt.metrics for attempt in self.journal()] == [{"tokens": 3.0}]
         assert self.store.notes.progress(id) is None
         assert self.store.notes.checkpoint(id) == {"row": 7}  # for the next attempt
 

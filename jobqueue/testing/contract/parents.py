@@ -41,7 +41,7 @@ class Parents(Words):
 
         assert order == [run]
         assert (self.reason(skipped), self.reason(failed)) == ("skipped", "parent_failed")
-        assert [id for id, _, _ in self.journal()] == [parent]
+        assert [entry.job for entry in self.journal()] == [parent]
 
     def test_a_parent_that_nobody_knows_is_gone(self) -> None:
         child = self.add(after=("no-such-job",))

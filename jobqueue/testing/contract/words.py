@@ -15,7 +15,8 @@ import msgspec
 
 from jobqueue.model import transition
 from jobqueue.model.control import Control, Pause
-from jobqueue.model.job import Attempt, Failure, Job
+from jobqueue.model.entry import AttemptEntry
+from jobqueue.model.job import Failure, Job
 from jobqueue.model.names import ID, make_id
 from jobqueue.model.status import Status
 from jobqueue.model.transition import Run
@@ -126,7 +127,7 @@ class Words:
         assert located.job.error is not None
         return located.job.error.reason
 
-    def journal(self) -> list[tuple[str, str, Attempt]]:
+    def journal(self) -> list[AttemptEntry]:
         return list(self.store.attempts())
 
     def listed(self, **how: Any) -> list[str]:

@@ -1,0 +1,71 @@
+"""Workers, as the folder knows them: their locks and claim folders, and what each says of itself in `workers/<owner>.json`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+import msgspec
+from msgspec.structs import replace
+
+from jobqueue.store import files
+from jobqueue.store.base import WorkerInfo
+from jobqueue.store.commit import Reserve, Scratch
+from jobqueue.store.folder import Folder
+from jobqueue.store.layout import RESERVE, folders_of
+from jobqueue.store.locks import Locks, new_owner
+
+SAID = ".json"
+
+
+class Owners:
+    def __init__(self, folder: Folder, locks: Locks, scratch: Scratch) -> None:
+        self.folder = folder
+        self.locks = locks
+        self.scratch = scratch
+        self.workers = folder.fds["workers"]
+
+    def join(self, info: WorkerInfo) -> str:
+        owner = info.owner or new_owner("worker")
+        self.locks.take(owner)
+        for claim_folder in folders_of(owner):
+            self.folder.make_claim_folder(claim_folder)
+        self.write(owner, replace(info, owner=owner))
+        with suppress(OSError):  # a disk that is full already: then there is none
+            self.scratch.reserve = Reserve(self.workers, owner + RESERVE)
+        return owner
+
+    def hand_back(self, owner: str) -> None:
+        info = self.info(owner)
+        if info is not None:
+            self.write(owner, replace(info, handed_back=True))
+
+    def leave(self, owner: str) -> None:
+        emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
+        if all(emptied):
+            self.forget(owner)
+            self.locks.drop(owner)
+        else:
+            self.locks.release(owner)
+
+    def forget(self, owner: str) -> None:
+        """Removes what it said of itself, and its reserve."""
+        files.remove(self.workers, owner + SAID)
+        files.remove(self.workers, owner + RESERVE)
+
+    def alive(self) -> list[WorkerInfo]:
+        found = []
+        for name in sorted(os.listdir(self.workers)):
+            owner = name.removesuffix(SAID)
+            if owner != name and self.locks.alive(owner) and (info := self.info(owner)) is not None:
+                found.append(info)
+        return found
+
+    def write(self, owner: str, info: WorkerInfo) -> None:
+        self.scratch.replace(self.workers, owner + SAID, msgspec.json.encode(info))
+
+    def info(self, owner: str) -> WorkerInfo | None:
+        try:
+            return msgspec.json.decode(files.read_small(self.workers, owner + SAID), type=WorkerInfo)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return None
