@@ -28,7 +28,7 @@ from jobqueue.worker.outbox import Outbox
 from jobqueue.worker.overseer import CANCEL_GRACE, Overseer, Running
 from jobqueue.worker.reload import Reloader
 from jobqueue.worker.report import report
-from jobqueue.worker.run import HandBack, Result
+from jobqueue.worker.run import HandBack, Result, one_line
 
 log = logging.getLogger("jobqueue.worker")
 
@@ -241,7 +241,7 @@ class Worker:
 
     def launch(self, claim: Claim) -> None:
         job = claim.job
-        log.debug("claimed %s (%s), attempt %d", job.id, job.type, job.attempts + 1)
+        log.debug("claimed %s (%s), attempt %d", one_line(job.id), one_line(job.type), job.attempts + 1)
         handler = self.registry.get(job.type)
         if handler is None:
             now = self.queue.clock.now()
