@@ -12,7 +12,7 @@ DEEPEST = 100
 SMALL = 1 << 62
 LONGEST_BRIEF = 80
 LONGEST_PATH = 200
-LARGEST_INT = 10**4000  # Python refuses to print or read integers of more than 4,300 digits
+MOST_DIGITS = 4000  # Python refuses to print or read integers of more than 4,300 digits
 
 
 class Wrong(Exception):
@@ -24,34 +24,34 @@ class Wrong(Exception):
         self.parts = [part] if part else []
 
 
-def check_json(value: Any, path: str = "payload", deepest: int = DEEPEST) -> None:
+def check_json(value: Any, path: str = "payload", deepest: int = DEEPEST, digits: int = MOST_DIGITS) -> None:
     """Raises `NotJSON` naming the key path of the first value that JSON cannot hold.
 
     Lists and tuples are arrays; keys must be texts. Nothing is converted on the quiet: a datetime, a set,
     a NumPy number or NaN is refused with what to write instead.
     """
     try:
-        check(value, deepest)
+        check(value, deepest, 10**digits)
     except Wrong as wrong:
         full = path + "".join(reversed(wrong.parts))
         raise NotJSON(full if len(full) <= LONGEST_PATH else full[:LONGEST_PATH] + "…", wrong.problem) from None
 
 
-def check(value: Any, deepest: int, depth: int = 0) -> None:
+def check(value: Any, deepest: int, largest: int, depth: int = 0) -> None:
     kind = type(value)
     if kind is str:
         if not value.isascii():
             check_text(value)
     elif kind is dict:
         check_keys(value)
-        check_items(value.items(), deepest, depth)
+        check_items(value.items(), deepest, largest, depth)
     elif kind is list or kind is tuple:
-        check_items(enumerate(value), deepest, depth)
+        check_items(enumerate(value), deepest, largest, depth)
     elif kind is float:
         if not math.isfinite(value):
             raise Wrong(f"{value!r} is not a JSON number; use None, or a text")
     elif kind is int:
-        if not -LARGEST_INT < value < LARGEST_INT:
+        if not -largest < value < largest:
             raise Wrong("an integer of more than 4,000 digits; write it as a text")
     elif kind is not bool and value is not None:
         home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
@@ -66,14 +66,14 @@ def check_keys(value: dict[Any, Any]) -> None:
             check_text(key, " (a key)")
 
 
-def check_items(items: Iterable[tuple[str | int, Any]], deepest: int, depth: int) -> None:
+def check_items(items: Iterable[tuple[str | int, Any]], deepest: int, largest: int, depth: int) -> None:
     """The values of an object, or of an array, each with its key or its place."""
     if depth > deepest:
         raise Wrong(f"nested more than {deepest} levels deep (or inside itself)")
     for key, item in items:
         if not plain(item):
             try:
-                check(item, deepest, depth + 1)
+                check(item, deepest, largest, depth + 1)
             except Wrong as wrong:
                 wrong.parts.append(step(key))
                 raise

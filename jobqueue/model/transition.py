@@ -45,7 +45,7 @@ class Run(msgspec.Struct, frozen=True):
 def complete(job: Job, result: Any, run: Run) -> Transition:
     """The handler returned: done, with its result."""
     attempt = Attempt(
-        number=job.attempts + 1, outcome="done", worker=run.worker, claimed_at=run.claimed_at, finished_at=run.finished_at
+        number=job.next_attempt, outcome="done", worker=run.worker, claimed_at=run.claimed_at, finished_at=run.finished_at
     )
     return Transition(finish(job, run, result=result), Status.DONE, attempt)
 
@@ -67,7 +67,7 @@ def fail(
     for the jitter. `final` ends the job whatever is left; `delay` overrides the backoff. An attempt whose own process
     died (it has an exit code) counts against the crashes too.
     """
-    number = job.attempts + 1
+    number = job.next_attempt
     attempt = Attempt(
         number=number,
         outcome=outcome,
@@ -122,7 +122,7 @@ def release(job: Job, run: Run) -> Transition:
 
 def give_back(job: Job, run: Run, outcome: str, run_after: datetime | None) -> Transition:
     attempt = Attempt(
-        number=job.attempts + 1,
+        number=job.next_attempt,
         outcome=outcome,
         worker=run.worker,
         claimed_at=run.claimed_at,
@@ -142,7 +142,7 @@ def end(job: Job, error: Failure, now: datetime, run: Run | None = None) -> Tran
         ended = replace(job, error=error, result=None, finished_at=now, updated_at=now)
         return Transition(ended, Status.FAILED)
     attempt = Attempt(
-        number=job.attempts + 1,
+        number=job.next_attempt,
         outcome="cancelled" if error.reason == "cancelled" else "failed",
         worker=run.worker,
         claimed_at=run.claimed_at,
@@ -192,7 +192,7 @@ def final_attempt(job: Job) -> Attempt:
 def finish(job: Job, run: Run, *, result: Any = None, error: Failure | None = None) -> Job:
     return replace(
         job,
-        attempts=job.attempts + 1,
+        attempts=job.next_attempt,
         claimed_at=run.claimed_at,
         finished_at=run.finished_at,
         updated_at=run.finished_at,

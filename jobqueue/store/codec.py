@@ -15,6 +15,7 @@ from jobqueue.model.json_value import DEEPEST, check_json
 
 ROOM = 10
 """What this package itself puts around a payload, a result or a foreign key: whatever it has written it must read again."""
+READABLE_DIGITS = 4300
 PRETTY = 64 << 10
 """Above so many bytes a file is written without indents: they could make it many times larger, and larger than may be read."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -78,7 +79,7 @@ def decode(data: bytes) -> Any:
         raise UnreadableJob("an integer of more than 4,300 digits; write it as a text") from None
     if "\\u" in text or text.count("[") + text.count("{") > DEEPEST:
         try:
-            check_json(document, "document", DEEPEST + ROOM)
+            check_json(document, "document", DEEPEST + ROOM, READABLE_DIGITS)
         except NotJSON as error:
             raise UnreadableJob(str(error)) from None
     return document

@@ -361,7 +361,7 @@ class Moving:
             return release(job, run)
         policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
         transition = lost(job, run, policy=policy, cancelled=self.cancel_asked(held.name))
-        told = left_behind(self.notes, job.id, job.attempts + 1)
+        told = left_behind(self.notes, job.id, job.next_attempt)
         return transition if told is None else tell(transition, told)
 
     def worker_info(self, owner: str) -> WorkerInfo | None:

@@ -335,3 +335,19 @@ def test_odd_names_stay_in_one_line_of_the_log(queue: Queue, caplog: pytest.LogC
     drain(queue)
     assert [record.getMessage() for record in caplog.records if "one" in record.getMessage()]
     assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
+def test_a_job_that_claims_the_most_attempts_there_may_be_ends_like_any_other(queue: Queue) -> None:
+    drop(queue, "x.json", {"type": "scan", "written_by": "me", "attempts": 1_000_000, "max_attempts": 1})
+    drain(queue)
+    assert queue.get("x").status == "done"
+    assert queue.get("x").located.job.attempts == 1_000_000
+
+
+def test_an_outcome_with_a_huge_number_can_be_read_again_whatever_the_name_of_its_file(queue: Queue) -> None:
+    """Its id was written with a backslash, which had the whole document checked by the rule for payloads."""
+    number = int("9" * 4100)
+    attempt = {"number": 1, "outcome": "failed", "error": {"exit_code": number}}
+    drop(queue, os.fsdecode(b"latin-\xe9.json"), {"type": "scan", "written_by": "me", "history": [attempt]})
+    drain(queue)
+    assert queue.get(os.fsdecode(b"latin-\xe9")).located.job.history[0].error.exit_code == number
