@@ -351,3 +351,31 @@ def test_an_outcome_with_a_huge_number_can_be_read_again_whatever_the_name_of_it
     drop(queue, os.fsdecode(b"latin-\xe9.json"), {"type": "scan", "written_by": "me", "history": [attempt]})
     drain(queue)
     assert queue.get(os.fsdecode(b"latin-\xe9")).located.job.history[0].error.exit_code == number
+
+
+NOT_UTF_8 = os.fsdecode(b"latin-\xe9")
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_a_file_whose_name_is_not_utf_8_runs_wherever_handlers_run(queue: Queue, tmp_path: Path, executor: str) -> None:
+    """It ended every worker with processes that met it: its id could not be sent to them."""
+    (tmp_path / "handlers.py").write_text("from jobqueue import handler\n@handler\ndef scan(ctx):\n    return ascii(ctx.id)\n")
+    drop(queue, f"{NOT_UTF_8}.json", {"type": "scan"})
+    Worker(queue, str(tmp_path / "handlers.py"), executor=executor).run(drain=True)
+    assert queue.get(NOT_UTF_8).result() == ascii(NOT_UTF_8)
+
+
+@pytest.mark.parametrize("scope", [{"idempotency_key": "k"}, {"concurrency_key": "k", "on_conflict": "supersede"}])
+def test_a_key_can_be_held_by_a_file_whose_name_is_not_utf_8(queue: Queue, scope: dict[str, Any]) -> None:
+    """It ended the worker: neither the note of the key nor the end of the other could be written."""
+    drop(queue, f"{NOT_UTF_8}.json", {"type": "scan"} | scope)
+    drain(queue)
+    drop(queue, "other.json", {"type": "scan"} | scope)
+    drop(queue, f"{NOT_UTF_8}2.json", {"type": "scan"} | scope)
+    drain(queue)
+    assert queue.get(NOT_UTF_8).status == "done"
+    if "idempotency_key" in scope:
+        error = queue.get("other").located.job.error
+        assert error is not None
+        assert error.message == "the key 'k' is held by " + NOT_UTF_8.encode("utf-8", "backslashreplace").decode()
+        assert queue.get(f"{NOT_UTF_8}2").status == "failed"
