@@ -19,7 +19,8 @@ from jobqueue.store.codec import decode
 from jobqueue.store.layout import reason_name, shown
 
 from . import hostile_oracle
-from .hostile_kinds import Drop, drops
+from .hostile_drop import Drop
+from .hostile_kinds import drops
 
 SOON = datetime.now(timezone.utc) + timedelta(hours=1)
 STATUSES = ("pending", "claimed", "done", "failed")
