@@ -123,7 +123,7 @@ class Run:
                 "good jobs among hostile files",
                 lambda: self.sheet.ready.extend(rows_among_bad(self.fresh, self.plan.hostile)),
             )
-            yield "an idle worker among them", lambda: rows.append(row_of_idle(self.fresh, self.plan.idle))
+            yield "an idle worker among them", lambda: self.sheet.ready.append(row_of_idle(self.fresh, self.plan.idle))
         if self.wants("import"):
             yield from ((name, partial(self.imports, name, code)) for name, code in IMPORTS.items())
 
