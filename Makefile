@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bench-quick mutants storm clean
+.PHONY: help demo test check lint types bench bench-quick fuzz hostile mutants storm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,15 @@ bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
 
 mutants: $(BIN)/.installed-dev  ## take out one rule of the protocol after the other: each must make a test fail (some minutes)
 	@$(BIN)/python tests/mutants/run.py
+
+SECONDS ?= 600
+fuzz: $(BIN)/.installed-dev  ## drop what a coverage-guided fuzzer thinks of, for SECONDS; what it finds is kept in .fuzz/
+	@$(BIN)/pip install --quiet --editable '.[fuzz]'
+	@$(BIN)/python tests/proof/fuzz.py -max_total_time=$(SECONDS)
+
+HOSTILE ?= 20000
+hostile: $(BIN)/.installed-dev  ## drop HOSTILE files that are no jobs, with good ones among them, and audit each
+	@HOSTILE_FILES=$(HOSTILE) $(BIN)/pytest -m slow -s tests/proof/test_hostile_files.py
 
 storm: $(BIN)/.installed-dev  ## minutes of producers, workers and SIGKILL, then an audit of every job
 	@$(BIN)/pytest -m slow tests/storm

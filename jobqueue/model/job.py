@@ -15,6 +15,7 @@ from jobqueue.model.retry import DEFAULT_ATTEMPTS, Backoff
 PRIORITIES = {"urgent": 0, "high": 5, "normal": 10, "low": 20}
 DEFAULT_PRIORITY = 10
 LOWEST_PRIORITY = 99
+MOST_COUNTED = 1_000_000
 ON_PARENT_FAILURE = ("skip", "run", "fail")
 ON_CONFLICT = ("wait", "reject", "supersede")
 
@@ -72,7 +73,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request to call one handler, as its file holds it. Times are aware UTC; `timeout` is in seconds.
 
     `id` is the name of the file without `.json`. The status is the folder and stands nowhere in here.
-    `attempts` counts finished attempts; while a job is claimed its running attempt is number `attempts + 1`.
+    `attempts` counts finished attempts; while a job is claimed its running attempt is number `next_attempt`.
     """
 
     id: str
@@ -104,7 +105,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: Aware | None = None
     updated_at: Aware | None = None
 
-    attempts: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    attempts: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] = 0
     claimed_at: Aware | None = None
     finished_at: Aware | None = None
     locked_by: str | None = None
@@ -145,6 +146,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """From when on a pending job may run, or a claimed one might have: its last change, or the time it waited for."""
         since = self.updated_at or self.created_at
         return since if self.run_after is None or (since is not None and self.run_after < since) else self.run_after
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the attempt that runs now, or next; a file may claim that it has had the most there may be."""
+        return min(self.attempts + 1, MOST_COUNTED)
 
     @property
     def most_attempts(self) -> int:

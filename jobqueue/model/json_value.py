@@ -3,48 +3,87 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from jobqueue.errors import NotJSON
 
 DEEPEST = 100
 SMALL = 1 << 62
-LARGEST_INT = 10**4000  # Python refuses to print or read integers of more than 4,300 digits
+LONGEST_BRIEF = 80
+LONGEST_PATH = 200
+MOST_DIGITS = 4000  # Python refuses to print or read integers of more than 4,300 digits
 
 
-def check_json(value: Any, path: str = "payload", depth: int = 0) -> None:
+class Wrong(Exception):
+    """What is wrong with a value, and on the way out the path to it: none is made for the values that are fine."""
+
+    def __init__(self, problem: str, part: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.parts = [part] if part else []
+
+
+def check_json(value: Any, path: str = "payload", deepest: int = DEEPEST, digits: int = MOST_DIGITS) -> None:
     """Raises `NotJSON` naming the key path of the first value that JSON cannot hold.
 
     Lists and tuples are arrays; keys must be texts. Nothing is converted on the quiet: a datetime, a set,
     a NumPy number or NaN is refused with what to write instead.
     """
+    try:
+        check(value, deepest, 10**digits)
+    except Wrong as wrong:
+        full = path + "".join(reversed(wrong.parts))
+        raise NotJSON(full if len(full) <= LONGEST_PATH else full[:LONGEST_PATH] + "…", wrong.problem) from None
+
+
+def check(value: Any, deepest: int, largest: int, depth: int = 0) -> None:
     kind = type(value)
     if kind is str:
         if not value.isascii():
-            check_text(value, path)
+            check_text(value)
     elif kind is dict:
-        check_depth(path, depth)
-        for key, item in value.items():
-            if type(key) is not str:
-                raise NotJSON(path, f"the key {key!r} is not a text; JSON keys are texts, write {str(key)!r}")
-            if not key.isascii():
-                check_text(key, f"{path} (a key)")
-            if not plain(item):  # most are, and need no path
-                check_json(item, f"{path}.{key}", depth + 1)
+        check_keys(value)
+        check_items(value.items(), deepest, largest, depth)
     elif kind is list or kind is tuple:
-        check_depth(path, depth)
-        for position, item in enumerate(value):
-            if not plain(item):
-                check_json(item, f"{path}[{position}]", depth + 1)
+        check_items(enumerate(value), deepest, largest, depth)
     elif kind is float:
         if not math.isfinite(value):
-            raise NotJSON(path, f"{value!r} is not a JSON number; use None, or a text")
+            raise Wrong(f"{value!r} is not a JSON number; use None, or a text")
     elif kind is int:
-        if not -LARGEST_INT < value < LARGEST_INT:
-            raise NotJSON(path, "an integer of more than 4,000 digits; write it as a text")
+        if not -largest < value < largest:
+            raise Wrong("an integer of more than 4,000 digits; write it as a text")
     elif kind is not bool and value is not None:
         home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-        raise NotJSON(path, f"a {home}{kind.__qualname__} is not a JSON value; {advice(value)}")
+        raise Wrong(f"a {home}{kind.__qualname__} is not a JSON value; {advice(value)}")
+
+
+def check_keys(value: dict[Any, Any]) -> None:
+    for key in value:
+        if type(key) is not str:
+            raise Wrong(f"the key {brief(key)} is not a text; JSON keys are texts, write {brief(str(key))}")
+        if not key.isascii():
+            check_text(key, " (a key)")
+
+
+def check_items(items: Iterable[tuple[str | int, Any]], deepest: int, largest: int, depth: int) -> None:
+    """The values of an object, or of an array, each with its key or its place."""
+    if depth > deepest:
+        raise Wrong(f"nested more than {deepest} levels deep (or inside itself)")
+    for key, item in items:
+        if not plain(item):
+            try:
+                check(item, deepest, largest, depth + 1)
+            except Wrong as wrong:
+                wrong.parts.append(step(key))
+                raise
+
+
+def step(key: str | int) -> str:
+    """One step of a path, in one short line whatever the key holds."""
+    if isinstance(key, int):
+        return f"[{key}]"
+    return f".{key}" if key.isprintable() and len(key) <= LONGEST_BRIEF else f"[{brief(key)}]"
 
 
 def plain(value: Any) -> bool:
@@ -53,16 +92,20 @@ def plain(value: Any) -> bool:
     return (kind is str and value.isascii()) or (kind is int and -SMALL < value < SMALL) or kind is bool or value is None
 
 
-def check_text(value: str, path: str) -> None:
+def check_text(value: str, part: str = "") -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise NotJSON(path, "a text with a lone surrogate; it is not valid Unicode") from None
+        raise Wrong("a text with a lone surrogate; it is not valid Unicode", part) from None
 
 
-def check_depth(path: str, depth: int) -> None:
-    if depth > DEEPEST:
-        raise NotJSON(path[:80] + "…", f"nested more than {DEEPEST} levels deep (or inside itself)")
+def brief(value: Any) -> str:
+    """A value as Python writes it, in one line of at most 80 characters: for messages."""
+    try:
+        text = repr(value)
+    except ValueError:  # of an integer with more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_BRIEF else text[: LONGEST_BRIEF - 1] + "…"
 
 
 def advice(value: Any) -> str:

@@ -7,11 +7,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
 
-ID = re.compile(r"(\d\d)-(\d{8}T\d{12})(d?)-([0-9a-f]{8})(?:~\d+)?")
+ID = re.compile(r"(\d\d)-(\d{8}T\d{12})(d?)-([0-9a-f]{8})(?:~\d+)?", re.ASCII)
 GIVEN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@=+~-]{0,199}")
 WORD = re.compile(r"[a-z0-9]{1,40}")
 SLUG_WORDS = 5
@@ -23,6 +23,14 @@ def stamp(moment: datetime) -> str:
     """A UTC time as names write it, `20261122T061500123456`; many times faster than strftime."""
     text = moment.isoformat(timespec="microseconds")
     return text[:4] + text[5:7] + text[8:13] + text[14:16] + text[17:19] + text[20:26]
+
+
+def read_stamp(text: str) -> datetime | None:
+    """The UTC time of a stamp; None where there is no such time (a name may say the 99th of the 13th month)."""
+    try:
+        return datetime.fromisoformat(f"{text[:15]}.{text[15:]}").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def make_id(priority: int, due: datetime, delayed: bool, salt: str) -> str:

@@ -5,24 +5,37 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from jobqueue.errors import InvalidJob, UnreadableJob
-from jobqueue.model.job import DEFAULT_PRIORITY, LOWEST_PRIORITY, ON_CONFLICT, ON_PARENT_FAILURE, PRIORITIES, Failure, Job
-from jobqueue.model.json_value import check_json
+from jobqueue.model.job import (
+    DEFAULT_PRIORITY,
+    LOWEST_PRIORITY,
+    ON_CONFLICT,
+    ON_PARENT_FAILURE,
+    PRIORITIES,
+    Attempt,
+    Failure,
+    Job,
+)
+from jobqueue.model.json_value import brief, check_json
 from jobqueue.model.retry import MOST_ATTEMPTS, parse_attempts, parse_backoff, parse_crashes
-from jobqueue.model.times import parse_duration, parse_time
+from jobqueue.model.times import UTC, parse_duration, parse_time
 
 LONGEST_TEXT = 1000
+KEYS_COMPARED = 1000
 LONGEST_TYPE = 20_000
 MOST_TAGS = 100
+MOST_PARENTS = 10_000
+"""Each of them is looked up before the job may run."""
 
 
 def parse_type(value: Any, field: str = "type") -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidJob(f'{field}: {value!r:.80} is not a type; give the name of a handler as a text, like "scan"')
+        raise InvalidJob(f'{field}: {brief(value)} is not a type; give the name of a handler as a text, like "scan"')
     if len(value) > LONGEST_TYPE:
         raise InvalidJob(f"{field}: {len(value)} characters are too many for a type (at most {LONGEST_TYPE})")
     check_json(value, field)
@@ -44,16 +57,16 @@ def parse_priority(value: Any, field: str = "priority") -> int:
         return PRIORITIES[value.lower()]
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidJob(
-            f"{field}: {value!r:.80} is not a priority; give 0 to 99 (lower runs first) or {', '.join(PRIORITIES)}"
+            f"{field}: {brief(value)} is not a priority; give 0 to 99 (lower runs first) or {', '.join(PRIORITIES)}"
         )
     if not 0 <= value <= LOWEST_PRIORITY:
-        raise InvalidJob(f"{field}: {value} is out of range; give 0 to {LOWEST_PRIORITY}, the lower number runs first")
+        raise InvalidJob(f"{field}: {brief(value)} is out of range; give 0 to {LOWEST_PRIORITY}, the lower number runs first")
     return value
 
 
 def parse_text(value: Any, field: str) -> str:
     if not isinstance(value, str) or not value:
-        raise InvalidJob(f"{field}: {value!r:.80} is not a text")
+        raise InvalidJob(f"{field}: {brief(value)} is not a text")
     if len(value) > LONGEST_TEXT:
         raise InvalidJob(f"{field}: {len(value)} characters are too many (at most {LONGEST_TEXT})")
     check_json(value, field)
@@ -69,47 +82,47 @@ def parse_number_or_text(value: Any, field: str) -> str | int:
 
 
 def parse_name_or_number(value: Any, field: str) -> str:
-    return str(parse_number_or_text(value, field))
+    return parse_text(str(parse_number_or_text(value, field)), field)
 
 
 def parse_retries(value: Any, field: str = "max_retries") -> int:
     """How many attempts so many retries make: one more."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MOST_ATTEMPTS:
-        raise InvalidJob(f"{field}: {value!r:.80} is not a number of retries; give 0 (never retried) to {MOST_ATTEMPTS - 1}")
+        raise InvalidJob(f"{field}: {brief(value)} is not a number of retries; give 0 (never retried) to {MOST_ATTEMPTS - 1}")
     return value + 1
 
 
 def parse_timeout(value: Any, field: str = "timeout") -> float:
     seconds = parse_duration(value, field).total_seconds()
     if seconds <= 0:
-        raise InvalidJob(f"{field}: {value!r} leaves no time to run; leave it out for no limit")
+        raise InvalidJob(f"{field}: {brief(value)} leaves no time to run; leave it out for no limit")
     return seconds
 
 
 def parse_tags(value: Any, field: str = "tags") -> tuple[str, ...]:
     tags = [value] if isinstance(value, str) else value
     if not isinstance(tags, (list, tuple, set, frozenset)) or len(tags) > MOST_TAGS:
-        raise InvalidJob(f"{field}: {value!r:.80} are not tags; give a list of at most {MOST_TAGS} texts")
+        raise InvalidJob(f"{field}: {brief(value)} are not tags; give a list of at most {MOST_TAGS} texts")
     return tuple(dict.fromkeys(parse_text(tag, f"{field}[{n}]") for n, tag in enumerate(tags)))
 
 
 def parse_after(value: Any, field: str = "after") -> tuple[str, ...]:
     """Ids of the jobs to wait for; a handle counts as its id."""
     parents = [value] if isinstance(value, str) or hasattr(value, "id") else value
-    if not isinstance(parents, (list, tuple)):
-        raise InvalidJob(f"{field}: {value!r:.80} are not jobs; give jobs or their ids")
+    if not isinstance(parents, (list, tuple)) or len(parents) > MOST_PARENTS:
+        raise InvalidJob(f"{field}: {brief(value)} are not jobs; give at most {MOST_PARENTS} jobs or their ids")
     return tuple(parse_text(getattr(parent, "id", parent), f"{field}[{n}]") for n, parent in enumerate(parents))
 
 
 def parse_on_parent_failure(value: Any, field: str = "on_parent_failure") -> str:
     if value not in ON_PARENT_FAILURE:
-        raise InvalidJob(f"{field}: {value!r:.80} is unknown; give one of {', '.join(ON_PARENT_FAILURE)}")
+        raise InvalidJob(f"{field}: {brief(value)} is unknown; give one of {', '.join(ON_PARENT_FAILURE)}")
     return str(value)
 
 
 def parse_on_conflict(value: Any, field: str = "on_conflict") -> str:
     if value not in ON_CONFLICT:
-        raise InvalidJob(f"{field}: {value!r:.80} is unknown; give one of {', '.join(ON_CONFLICT)}")
+        raise InvalidJob(f"{field}: {brief(value)} is unknown; give one of {', '.join(ON_CONFLICT)}")
     return str(value)
 
 
@@ -120,7 +133,7 @@ def parse_key_scope(value: Any, field: str = "key_scope") -> str:
         parse_duration(value, field)
     except InvalidJob:
         raise InvalidJob(
-            f'{field}: {value!r:.80} is unknown; give "exists" (held while the job\'s file exists), "active" '
+            f'{field}: {brief(value)} is unknown; give "exists" (held while the job\'s file exists), "active" '
             '(freed when the job has finished), or how long it is held, like "24h"'
         ) from None
     return value if isinstance(value, str) else f"{parse_duration(value, field).total_seconds():.3f}s"
@@ -220,7 +233,40 @@ def own_record(id: str, record: dict[str, Any]) -> Job:
         raise msgspec.ValidationError("unknown keys")
     if job.written_by is None and not CONTROL_FIELDS.isdisjoint(record.keys()):
         raise msgspec.ValidationError("an outcome that this package did not write")
+    try:
+        job = in_utc(job)
+    except OverflowError:
+        raise msgspec.ValidationError("a time out of range") from None
     return job if job.id == id else msgspec.structs.replace(job, id=id)
+
+
+TIMES = ("run_after", "expires_at", "created_at", "updated_at", "claimed_at", "finished_at")
+
+
+def in_utc(job: Job) -> Job:
+    """The job with all its times in UTC, as this package writes them; `OverflowError` where one lies beyond the years
+    1 to 9999 there, though not where it was written."""
+    given = {field: moment for field in TIMES if (moment := getattr(job, field)) is not None and moment.tzinfo is not UTC}
+    if given:
+        job = msgspec.structs.replace(job, **{field: moment.astimezone(UTC) for field, moment in given.items()})
+    if job.history and any(is_elsewhere(attempt.claimed_at, attempt.finished_at) for attempt in job.history):
+        job = msgspec.structs.replace(job, history=tuple(attempt_in_utc(attempt) for attempt in job.history))
+    if job.progress is not None and is_elsewhere(job.progress.at):
+        job = msgspec.structs.replace(job, progress=msgspec.structs.replace(job.progress, at=to_utc(job.progress.at)))
+    return job
+
+
+def is_elsewhere(*moments: datetime | None) -> bool:
+    return any(moment is not None and moment.tzinfo is not UTC for moment in moments)
+
+
+def attempt_in_utc(attempt: Attempt) -> Attempt:
+    claimed_at, finished_at = to_utc(attempt.claimed_at), to_utc(attempt.finished_at)
+    return msgspec.structs.replace(attempt, claimed_at=claimed_at, finished_at=finished_at)
+
+
+def to_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
 
 
 KNOWN_OWN = frozenset(Job.__struct_fields__)
@@ -229,7 +275,7 @@ KNOWN_OWN = frozenset(Job.__struct_fields__)
 def foreign_record(id: str, record: dict[str, Any]) -> Job:
     fields, extra = sort_keys(record)
     if fields.get("type") is None:
-        wrote = difflib.get_close_matches("type", list(extra), n=1)
+        wrote = difflib.get_close_matches("type", list(islice(extra, KEYS_COMPARED)), n=1)
         hint = f"; is {wrote[0]!r} meant?" if wrote else ""
         raise UnreadableJob(f"type: missing; it is the one field that a job must have{hint}")
     if "delay" in extra:
@@ -241,6 +287,8 @@ def foreign_record(id: str, record: dict[str, Any]) -> Job:
         for field, value in fields.items():
             if field in PARSERS and value is not None:
                 given[field] = PARSERS[field](value, field)
+        for key, value in extra.items():  # as deep as a payload may be: it will stand one level deeper than it came
+            check_json(value, brief(key))
     except InvalidJob as error:
         raise UnreadableJob(str(error)) from None
     given.setdefault("name", name_in(given.get("payload", {})))
@@ -280,8 +328,8 @@ def trusted_outcome(fields: dict[str, Any]) -> dict[str, Any]:
     for field in CONTROL_FIELDS & fields.keys():
         value = {"message": fields[field]} if field == "error" and isinstance(fields[field], str) else fields[field]
         try:
-            probe = msgspec.convert({"id": "-", "type": "-", field: value}, Job)
-        except msgspec.ValidationError:
+            probe = in_utc(msgspec.convert({"id": "-", "type": "-", field: value}, Job))
+        except (msgspec.ValidationError, OverflowError):
             continue
         kept[field] = getattr(probe, field)
     return kept

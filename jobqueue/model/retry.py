@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from jobqueue.errors import InvalidJob
+from jobqueue.model.json_value import brief
 from jobqueue.model.times import LONGEST, Duration, parse_duration
 
 DEFAULT_ATTEMPTS = 3
@@ -74,17 +75,17 @@ def policy(attempts: int, crashes: int, wait: Any) -> RetryPolicy:
 
 def parse_crashes(value: Any, field: str = "max_crashes") -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidJob(f"{field}: {value!r} is not a whole number; 2 means that a second crash is the last")
+        raise InvalidJob(f"{field}: {brief(value)} is not a whole number; 2 means that a second crash is the last")
     if not 1 <= value <= MOST_ATTEMPTS:
-        raise InvalidJob(f"{field}: {value} is out of range; give 1 (no attempt after a crash) to {MOST_ATTEMPTS}")
+        raise InvalidJob(f"{field}: {brief(value)} is out of range; give 1 (no attempt after a crash) to {MOST_ATTEMPTS}")
     return value
 
 
 def parse_attempts(value: Any, field: str = "max_attempts") -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidJob(f"{field}: {value!r} is not a whole number; 3 means two retries")
+        raise InvalidJob(f"{field}: {brief(value)} is not a whole number; 3 means two retries")
     if not 1 <= value <= MOST_ATTEMPTS:
-        raise InvalidJob(f"{field}: {value} is out of range; give 1 (never retried) to {MOST_ATTEMPTS}")
+        raise InvalidJob(f"{field}: {brief(value)} is out of range; give 1 (never retried) to {MOST_ATTEMPTS}")
     return value
 
 
@@ -104,7 +105,7 @@ def parse_backoff(value: Any, field: str = "backoff") -> Backoff:
 def backoff_by_name(value: Mapping[str, Any], field: str) -> Backoff:
     unknown = set(value) - set(Backoff.__struct_fields__)
     if unknown:
-        raise InvalidJob(f"{field}: unknown key {sorted(unknown)[0]!r}; the keys are base, factor, cap, jitter, steps")
+        raise InvalidJob(f"{field}: unknown key {brief(min(unknown))}; the keys are base, factor, cap, jitter, steps")
     given: dict[str, Any] = {}
     for key in ("base", "cap"):
         if key in value:
@@ -113,7 +114,7 @@ def backoff_by_name(value: Mapping[str, Any], field: str) -> Backoff:
         if key in value:
             number = value[key]
             if isinstance(number, bool) or not isinstance(number, (int, float)) or not low <= number <= high:
-                raise InvalidJob(f"{field}.{key}: {number!r} is out of range; give {low} to {high}")
+                raise InvalidJob(f"{field}.{key}: {brief(number)} is out of range; give {low} to {high}")
             given[key] = float(number)
     if value.get("steps"):
         given["steps"] = parse_backoff(value["steps"], f"{field}.steps").steps

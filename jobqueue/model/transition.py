@@ -46,7 +46,7 @@ class Run(msgspec.Struct, frozen=True):
 def ended(job: Job, run: Run, outcome: str, error: Failure | None = None) -> Attempt:
     """The attempt of a claimed job that a run was."""
     return Attempt(
-        number=job.attempts + 1,
+        number=job.next_attempt,
         outcome=outcome,
         worker=run.worker,
         claimed_at=run.claimed_at,
@@ -78,7 +78,7 @@ def fail(
     for the jitter. `final` ends the job whatever is left; `delay` overrides the backoff. An attempt whose own process
     died (it has an exit code) counts against the crashes too.
     """
-    number = job.attempts + 1
+    number = job.next_attempt
     attempt = ended(job, run, outcome, error)
     if final or number >= (job.max_attempts or policy.attempts) or crashed_enough(job, error, policy):
         return Transition(finish(job, run, error=error), Status.FAILED, attempt)
@@ -184,7 +184,7 @@ def final_attempt(job: Job) -> Attempt:
 def finish(job: Job, run: Run, *, result: Any = None, error: Failure | None = None) -> Job:
     return replace(
         job,
-        attempts=job.attempts + 1,
+        attempts=job.next_attempt,
         claimed_at=run.claimed_at,
         finished_at=run.finished_at,
         updated_at=run.finished_at,

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence, Set
-from datetime import datetime, timezone
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from jobqueue.model.clock import Clock
 from jobqueue.model.control import Control
 from jobqueue.model.gate import ParentState, Verdict, judge
 from jobqueue.model.job import Failure, Job
+from jobqueue.model.names import read_stamp
 from jobqueue.model.transition import reopened
 from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Claim
@@ -153,7 +154,7 @@ class Claiming:
                 self.index.forget(name)
             for name in fixed:
                 self.index.keep(name, "skip")
-                self.strangers.report_once(name, "cannot be moved (permission denied)")
+                self.strangers.report_once(name, "cannot be moved (immutable, or something is mounted on it)")
         except OSError as error:
             log.error("cannot move %d files out of pending/ (%s); trying again later", len(names), error)
             for name in names:
@@ -177,7 +178,7 @@ class Claiming:
             self.index.look_again(name)
         while not self.events.empty():
             self.hear(0)
-        for name in filter(is_job_name, self.heard):
+        for name in self.heard:
             self.index.look_again(name)
         self.heard.clear()
         if missed or (self.index.keys and self.rescan_is_due()):
@@ -285,8 +286,7 @@ class Claiming:
         if self.pause_ends is not None and "pause" in self.index.held:
             waits.append(max(0.0, (self.pause_ends - self.clock.now()).total_seconds()))
         stamp = self.index.next_time()
-        if stamp is not None:
-            due = datetime.strptime(stamp, "%Y%m%dT%H%M%S%f").replace(tzinfo=timezone.utc)
+        if stamp is not None and (due := read_stamp(stamp)) is not None:
             waits.append(max(0.0, (due - self.clock.now()).total_seconds()))
         return min((wait for wait in waits if wait is not None), default=None)
 

@@ -7,27 +7,37 @@ import math
 from typing import Any, NoReturn
 
 import msgspec
-from msgspec.structs import replace
 
 from jobqueue.errors import NotJSON, UnreadableJob
 from jobqueue.model.job import Job
 from jobqueue.model.json_value import DEEPEST, check_json
 
+ROOM = 10
+"""What this package itself puts around a payload, a result or a foreign key: whatever it has written it must read again."""
+READABLE_DIGITS = 4300
+PRETTY = 64 << 10
+"""Above so many bytes a file is written without indents: they could make it many times larger, and larger than may be read."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 encoder = msgspec.json.Encoder()
 
 
 def encode(job: Job) -> bytes:
-    """The file of a job: UTF-8 JSON, two spaces of indent, one newline at the end."""
+    """The file of a job: UTF-8 JSON, two spaces of indent where it is not large, one newline at the end."""
     try:
         compact = encoder.encode(job)
-    except UnicodeEncodeError:  # a file name that is not UTF-8: the id in the body is for people, the name is the id
-        compact = encoder.encode(replace(job, id=printable(job.id)))
-    return msgspec.json.format(compact, indent=2) + b"\n"
+    except UnicodeEncodeError:  # a file name that is not UTF-8, its own or another's: here it is for people
+        compact = encoder.encode(printable(msgspec.to_builtins(job)))
+    pretty = msgspec.json.format(compact, indent=2) if len(compact) <= PRETTY else compact
+    return (pretty if len(pretty) <= PRETTY else compact) + b"\n"
 
 
-def printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+def printable(value: Any) -> Any:
+    """A JSON value with all texts such that UTF-8 can hold them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -73,7 +83,7 @@ def decode(data: bytes) -> Any:
         raise UnreadableJob("an integer of more than 4,300 digits; write it as a text") from None
     if "\\u" in text or text.count("[") + text.count("{") > DEEPEST:
         try:
-            check_json(document, "document")
+            check_json(document, "document", DEEPEST + ROOM, READABLE_DIGITS)
         except NotJSON as error:
             raise UnreadableJob(str(error)) from None
     return document

@@ -122,6 +122,11 @@ def move(source: int, name: str, target: int, new_name: str) -> None:
         raise os_error(name)
 
 
+def is_fixed(error: OSError) -> bool:
+    """Whether a file may not be moved by us, today or tomorrow: an immutable one, or one that something is mounted on."""
+    return error.errno in (errno.EPERM, errno.EACCES, errno.EBUSY)
+
+
 def swap(source: int, name: str, target: int, other: str) -> None:
     """Two files change places in one step; FileNotFoundError when either is gone."""
     step("swap")

@@ -24,6 +24,8 @@ KINDS = {stat.S_IFLNK: "a symlink", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a so
 
 LARGEST = 256 << 20
 """Files that this package wrote may grow above the limit for dropped ones: by a result, or a long history."""
+PART = 4 << 20
+"""Bytes that are read at once."""
 SHORTEST = 0.05
 """Seconds between two looks at a file that somebody is writing, whatever the settle time: else it would keep us busy."""
 Mark = tuple[int, int, int]
@@ -89,19 +91,25 @@ def read(file: int, name: str, mark: Mark, check_writer: bool) -> Look:
         return Look(skip="busy", mark=mark)  # it changed between the two looks
     if check_writer and is_being_written(file):
         return Look(skip="busy", mark=mark)
-    data = os.read(file, opened.st_size + 1)  # not the limit: the buffer is made first, and a large one costs 20 us
-    while data and len(data) < opened.st_size:
-        more = os.read(file, opened.st_size - len(data))
-        if not more:
-            break
-        data += more
     try:
-        job = read_record(job_id(name), decode(data))
+        job = read_record(job_id(name), decode(read_all(file, opened.st_size)))
     except UnreadableJob as error:
         if not check_writer and is_being_written(file):
             return Look(skip="busy", mark=mark)
         return Look(problem=str(error), mark=mark, moved_at=opened.st_ctime)
     return Look(job=job, mark=mark, moved_at=opened.st_ctime)
+
+
+def read_all(file: int, size: int) -> bytes:
+    """The bytes of a file, in parts: of one with NULs in it, which no JSON has (a sparse one, say), not all of them."""
+    data = os.read(file, min(size + 1, PART))  # not the limit: the buffer is made first, and a large one costs 20 us
+    if len(data) >= size or not data:
+        return data
+    parts, left = [data], size - len(data)
+    while left > 0 and b"\0" not in parts[-1] and (data := os.read(file, min(left, PART))):
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
 
 
 def is_being_written(file: int) -> bool:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from jobqueue.errors import InvalidTime
 from jobqueue.model.times import parse_duration
@@ -23,12 +24,13 @@ KEY_FILE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which job holds a key, and for how long."""
+    """Which job holds a key, and for how long. An `odd` id is not UTF-8: on disk each of its bytes is a character."""
 
     key: str
     id: str
     scope: str | None = None
     made_at: datetime | None = None
+    odd: bool = False
 
 
 def key_file_name(key: str) -> str:
@@ -109,14 +111,18 @@ class Keys:
     def read(self, file: int) -> KeyRecord | None:
         """What the file says; a file that was never written, or torn by a power cut, says nothing."""
         try:
-            return msgspec.json.decode(os.pread(file, 1 << 16, 0), type=KeyRecord)
+            record = msgspec.json.decode(os.pread(file, 1 << 16, 0), type=KeyRecord)
         except (msgspec.DecodeError, msgspec.ValidationError):
             return None
+        return replace(record, id=os.fsdecode(record.id.encode("latin-1", "replace"))) if record.odd else record
 
     def write(self, file: int, record: KeyRecord) -> None:
         """Written before its job is put in place: a crash in between leaves a key whose job does not exist, which is free."""
         files.step("key")
-        data = msgspec.json.encode(record) + b"\n"
+        try:
+            data = msgspec.json.encode(record) + b"\n"
+        except UnicodeEncodeError:
+            data = msgspec.json.encode(replace(record, id=os.fsencode(record.id).decode("latin-1"), odd=True)) + b"\n"
         os.pwrite(file, data, 0)
         os.ftruncate(file, len(data))
         if self.durable:

@@ -17,9 +17,10 @@ A worker has two claim folders under one lock. It never claims a file into the f
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from jobqueue.model.job import DEFAULT_PRIORITY
-from jobqueue.model.names import ID
+from jobqueue.model.names import ID, read_stamp
 from jobqueue.model.status import Status
 
 STATUS_FOLDERS = tuple(status.value for status in Status)
@@ -46,8 +47,7 @@ RESERVE = ".reserve"
 OPERATION = "op-"
 SECOND = "~2"
 LONGEST_NAME = 255
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
-COPY = re.compile(r"~(\d+)$")
+COPY = re.compile(r"~(\d+)$", re.ASCII)
 
 
 def is_job_name(name: str) -> bool:
@@ -77,7 +77,7 @@ def note_name(name: str, ending: str) -> str:
 
 def is_ours(name: str) -> bool:
     """Whether the name was made by this package, so that it says its place in the order by itself."""
-    return ID.fullmatch(job_id(name)) is not None
+    return ID.fullmatch(job_id(name)) is not None and (not is_delayed_name(name) or read_stamp(name_time(name)) is not None)
 
 
 def is_delayed_name(name: str) -> bool:
@@ -100,6 +100,31 @@ def copy_name(name: str) -> str:
     match = COPY.search(stem)
     number = int(match[1]) + 1 if match else 1
     base = stem[: match.start()] if match else stem
+    return numbered(base, number)
+
+
+def free_name(name: str, taken: Callable[[str], bool]) -> str:
+    """The name itself, or the next like it that is free. In steps that double and then halve: the thousandth file of one
+    name costs twenty looks, not a thousand."""
+    if not taken(name):
+        return name
+    stem = job_id(name)
+    match = COPY.search(stem)
+    base, known = (stem[: match.start()], int(match[1])) if match else (stem, 0)
+    step = 1
+    while taken(numbered(base, known + step)):
+        known, step = known + step, step * 2
+    free = known + step
+    while free - known > 1:
+        middle = (known + free) // 2
+        if taken(numbered(base, middle)):
+            known = middle
+        else:
+            free = middle
+    return numbered(base, free)
+
+
+def numbered(base: str, number: int) -> str:
     return fit(base, f"~{number}{SUFFIX}")
 
 
@@ -119,8 +144,10 @@ def os_bytes(name: str) -> bytes:
 
 
 def shown(name: str) -> str:
-    """A name in one printable line, for logs."""
-    return name.encode("utf-8", "backslashreplace").decode().translate(ESCAPES)
+    """A name in one printable line, for logs: nothing in it ends a line, moves a cursor or turns the writing around."""
+    if name.isprintable():
+        return name
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def is_owner_folder(name: str) -> bool:

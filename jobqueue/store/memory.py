@@ -159,7 +159,7 @@ class MemoryStore:
     def _hold(self, job: Job, owner: str, now: datetime) -> Claim:
         token = next(self._tokens)
         self._claims[token] = Claim(copied(job), owner, now, token)
-        seen = replace(job, claimed_at=now, locked_by=owner, attempts=job.attempts + 1)
+        seen = replace(job, claimed_at=now, locked_by=owner, attempts=job.next_attempt)
         self._jobs[job.id] = Located(seen, Status.CLAIMED, owner)
         return self._claims[token]
 
@@ -215,7 +215,7 @@ class MemoryStore:
             return [claim.job.id for claim in orphans if self._apply(claim, self._rescued(claim))]
 
     def _rescued(self, claim: Claim) -> Transition:
-        told = left_behind(self.notes, claim.job.id, claim.job.attempts + 1)
+        told = left_behind(self.notes, claim.job.id, claim.job.next_attempt)
         return rescued(claim, self._workers[claim.owner], self._clock.now(), self._jobs[claim.job.id].cancelling, told)
 
     def sweep(self) -> int:

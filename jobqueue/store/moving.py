@@ -30,6 +30,7 @@ from jobqueue.store.layout import (
     REASON,
     SUFFIX,
     copy_name,
+    free_name,
     is_ours,
     job_id,
     reason_name,
@@ -143,8 +144,7 @@ class Moving:
         new_name = outcome.held.name
         if outcome.to in FINISHED and not is_ours(new_name):  # a dropped file may have the name of a job that has ended
             other = self.folder.by_status[Status.DONE if outcome.to is Status.FAILED else Status.FAILED]
-            while files.exists(other, new_name):
-                new_name = copy_name(new_name)
+            new_name = free_name(new_name, lambda other_name: files.exists(other, other_name))
         return self.move_to_free_name(source, outcome.held.name, self.folder.by_status[outcome.to], new_name)
 
     def move_to_free_name(self, source: int, name: str, target: int, new_name: str = "") -> str | None:
@@ -155,7 +155,7 @@ class Moving:
                 files.move(source, name, target, new_name)
                 return new_name
             except FileExistsError:
-                new_name = copy_name(new_name)
+                new_name = free_name(copy_name(new_name), lambda other_name: files.exists(target, other_name))
             except FileNotFoundError:
                 return None
 
@@ -240,10 +240,12 @@ class Moving:
         return Held(owner, place.name)
 
     def try_seize(self, name: str, owner: str, fixed: list[str]) -> Held | None:
-        """Takes a file out of pending/; notes the name of one that may not be moved (an immutable one, say)."""
+        """Takes a file out of pending/; notes the name of one that may not be moved."""
         try:
             return self.seize(Place(Status.PENDING, self.folder.pending, name), owner)
-        except PermissionError:
+        except OSError as error:
+            if not files.is_fixed(error):
+                raise
             fixed.append(name)
             return None
 
@@ -293,8 +295,7 @@ class Moving:
         """Writes why a file is set aside; returns the name under which it shall lie in failed/."""
         failed = self.folder.by_status[Status.FAILED]
         done = self.folder.by_status[Status.DONE]
-        while files.exists(failed, name) or files.exists(done, name) or self.has_reason(name):
-            name = copy_name(name)
+        name = free_name(name, lambda other: files.exists(failed, other) or files.exists(done, other) or self.has_reason(other))
         text = f"{problem}\n\nThis file was dropped into pending/ and cannot be a job. Mend it and move it back there:\n"
         text += f"    mv {shlex.quote('failed/' + name)} pending/\n"
         files.write_new(failed, reason_name(name), text.encode("utf-8", "surrogateescape"))

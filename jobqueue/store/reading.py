@@ -74,7 +74,7 @@ class Reading:
             owner = owner_of(place.claim_folder)
             if not owner.startswith(OPERATION) and not job.finished:
                 since = datetime.fromtimestamp(seen.moved_at, timezone.utc)
-                job = replace(job, locked_by=owner, claimed_at=since, attempts=job.attempts + 1)
+                job = replace(job, locked_by=owner, claimed_at=since, attempts=job.next_attempt)
                 job = shown_running(job, self.notes.progress(job.id))
         reason = self.reason(place) if place.status is Status.FAILED and job.error is None else None
         cancelling = place.status is Status.CLAIMED and files.exists(self.folder.fds["cancel"], place.name)

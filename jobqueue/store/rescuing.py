@@ -85,7 +85,7 @@ class Rescuing:
             return release(job, run)
         policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
         transition = lost(job, run, policy=policy, cancelled=self.moving.cancel_asked(held.name))
-        told = left_behind(self.notes, job.id, job.attempts + 1)
+        told = left_behind(self.notes, job.id, job.next_attempt)
         return transition if told is None else tell(transition, told)
 
 

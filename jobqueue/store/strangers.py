@@ -9,8 +9,8 @@ from jobqueue.model.job import Job
 from jobqueue.model.names import stamp
 from jobqueue.store.folder import Folder
 from jobqueue.store.index import LEAVING, Index
-from jobqueue.store.intake import Look, Settling, look
-from jobqueue.store.layout import order_key, shown
+from jobqueue.store.intake import LARGEST, Look, Settling, look
+from jobqueue.store.layout import is_ours, order_key, shown
 
 log = logging.getLogger("jobqueue")
 
@@ -74,7 +74,7 @@ class Strangers:
     def judge(self) -> None:
         """Looks again at the files whose settle time is over: jobs by now, or set aside with their reason."""
         for name, mark in self.settling.settled(AT_ONCE):
-            seen = look(self.folder.pending, name, self.limit, check_writer=True)
+            seen = look(self.folder.pending, name, LARGEST if is_ours(name) else self.limit, check_writer=True)
             if seen.job is not None:
                 self.settling.forget(name)
                 self.index.keys.setdefault(name, "")

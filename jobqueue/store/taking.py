@@ -16,7 +16,7 @@ from jobqueue.store.base import Claim
 from jobqueue.store.folder import Folder
 from jobqueue.store.index import LEAVING, Index
 from jobqueue.store.intake import Look
-from jobqueue.store.layout import SECOND, copy_name, is_ours, job_id
+from jobqueue.store.layout import SECOND, copy_name, free_name, is_ours, job_id
 from jobqueue.store.limiting import Limiting, Places
 from jobqueue.store.lines import LOCKED_FOR, LOOK_EVERY, Lines
 from jobqueue.store.strangers import Strangers
@@ -66,8 +66,10 @@ class Taking:
         except FileNotFoundError:
             self.index.forget(name)
             return None
-        except PermissionError:
-            self.strangers.put_aside(name, Look(skip="cannot be moved (permission denied)"))
+        except OSError as error:
+            if not files.is_fixed(error):
+                raise
+            self.strangers.put_aside(name, Look(skip=f"cannot be moved ({error.strerror})"))
             return None
         self.index.forget(name)
         if new_name != name:
@@ -111,9 +113,7 @@ class Taking:
 
     def free_name(self, name: str) -> str:
         """A dropped file keeps its name unless another job, running or finished, has it already."""
-        while self.folder.taken(name):
-            name = copy_name(name)
-        return name
+        return free_name(name, self.folder.taken)
 
     # -- under limits
 

@@ -125,15 +125,15 @@ def try_lock(place: Trial) -> Finding:
 
 
 def try_events(place: Trial) -> Finding:
-    files.write_new(place.fd, "quiet", b"{}")
+    files.write_new(place.fd, "quiet.json", b"{}")
     names: SimpleQueue[str] = SimpleQueue()
     watch = Watch(str(place.path), names)
     try:
         if not watch.start():
             return Finding("warn", "events", f"none ({watch.broken}): polling every 50 ms", "see fs.inotify in sysctl")
         started = time.monotonic()
-        files.move(place.fd, "quiet", place.fd, "loud")
-        took = heard(names, "loud", started)
+        files.move(place.fd, "quiet.json", place.fd, "loud.json")
+        took = heard(names, "loud.json", started)
     finally:
         watch.stop()
     if took is None:

@@ -10,6 +10,8 @@ import os
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from jobqueue.store.layout import is_job_name
+
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver, ObservedWatch
@@ -18,7 +20,7 @@ log = logging.getLogger("jobqueue")
 
 
 class Watch:
-    """Watches one folder. `names` receives the names that were created, moved in or closed after writing."""
+    """Watches one folder. `names` receives the names of jobs that were created, moved in or closed after writing."""
 
     def __init__(self, path: str, names: SimpleQueue[str]) -> None:
         self.path = path
@@ -52,7 +54,9 @@ class Watch:
 
         class Handler(FileSystemEventHandler):
             def on_any_event(handler, event: FileSystemEvent) -> None:
-                self.names.put(os.path.basename(os.fsdecode(event.dest_path or event.src_path)))
+                name = os.path.basename(os.fsdecode(event.dest_path or event.src_path))
+                if is_job_name(name):  # an editor's or a copier's own files must not wake anybody
+                    self.names.put(name)
 
         # A claim moves a file out of the folder; watchdog would hold every event behind it for half a second, hoping
         # to see the other end of that move.

@@ -23,7 +23,7 @@ import msgspec
 from jobqueue.model.job import Failure
 from jobqueue.queue.context import JobContext
 from jobqueue.queue.registry import Registry
-from jobqueue.worker.frames import BROKEN, READY, Order, Start, frame, take_frame
+from jobqueue.worker.frames import BROKEN, READY, Order, Start, frame, job_of, take_frame
 from jobqueue.worker.run import Result, call, failure_of, flush_output, kept_surroundings
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Child:
             return Result("failed", error=Failure(message=message))
         mark = order.cancel_mark
         context = JobContext(
-            order.job,
+            job_of(order),
             order.attempt,
             lambda: bool(mark) and os.path.lexists(mark),
             notes=self.notes,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from jobqueue.queue.queue import Queue
 from jobqueue.worker.retainer import EVERY, FIRST_AFTER, Retainer
+from jobqueue.worker.run import one_line
 from jobqueue.worker.scheduler import LOOK_EVERY as SCHEDULES_EVERY
 from jobqueue.worker.scheduler import Scheduler
 
@@ -51,7 +52,7 @@ class Chores:
     def rescue(self) -> None:
         if rescued := self.queue.store.rescue():
             more = f" and {len(rescued) - 3} more" if len(rescued) > 3 else ""
-            log.warning("took back what dead workers held: %s%s", ", ".join(rescued[:3]), more)
+            log.warning("took back what dead workers held: %s%s", ", ".join(map(one_line, rescued[:3])), more)
 
     def sweep(self) -> None:
         self.queue.store.sweep()

@@ -6,10 +6,12 @@ after the start, then what became of each job. A result is data: no answer of a 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from jobqueue.model.job import Job
 
@@ -34,11 +36,25 @@ class Start:
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One job to run. `cancel_mark` is a path that exists once somebody asked it to stop."""
+    """One job to run. `cancel_mark` is a path that exists once somebody asked it to stop. `id` is that of a job whose
+    file name is not UTF-8, which no JSON text can hold."""
 
     job: Job
     attempt: int
-    cancel_mark: str
+    cancel_mark: bytes
+    id: bytes = b""
+
+
+def order_of(job: Job, attempt: int, cancel_mark: str) -> bytes:
+    mark = os.fsencode(cancel_mark)
+    try:
+        return msgspec.json.encode(Order(job, attempt, mark))
+    except UnicodeEncodeError:
+        return msgspec.json.encode(Order(replace(job, id="-"), attempt, mark, os.fsencode(job.id)))
+
+
+def job_of(order: Order) -> Job:
+    return replace(order.job, id=os.fsdecode(order.id)) if order.id else order.job
 
 
 def frame(body: bytes) -> bytes:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import Claim, Store
+from jobqueue.worker.run import one_line
 
 log = logging.getLogger("jobqueue.worker")
 
@@ -59,7 +60,7 @@ class Outbox:
             kept = self.store_or_try_again(group)
         for (claim, _), ok in zip(group, kept, strict=True):
             if not ok:
-                log.warning("dropped the outcome of %s: the job was taken away while it ran", claim.job.id)
+                log.warning("dropped the outcome of %s: the job was taken away while it ran", one_line(claim.job.id))
 
     def store_or_try_again(self, group: list[tuple[Claim, Transition]]) -> list[bool]:
         for pause in TRY_AGAIN:

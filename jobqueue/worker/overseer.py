@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jobqueue.queue.handler import Handler
 from jobqueue.store.base import Claim, Store
 from jobqueue.worker.executor import Ending, Slots
+from jobqueue.worker.run import one_line
 
 log = logging.getLogger("jobqueue.worker")
 
@@ -77,5 +78,5 @@ class Overseer:
     def terminate(self, running: Running, why: str) -> None:
         running.terminated_at = time.monotonic()
         if self.slots.can_kill:
-            log.warning("ending the process of %s: %s", running.claim.job.id, why)
+            log.warning("ending the process of %s: %s", one_line(running.claim.job.id), why)
             self.slots.kill(running.future, hard=False)

@@ -21,7 +21,7 @@ from jobqueue.queue.registry import Registry
 from jobqueue.store.base import Log
 from jobqueue.worker.death import memory_of, size
 from jobqueue.worker.executor import Ending, Slots, Upkeep
-from jobqueue.worker.frames import Order, Start
+from jobqueue.worker.frames import Start
 from jobqueue.worker.output import OpenLog, Output
 from jobqueue.worker.slot import Call, Slot
 
@@ -83,7 +83,7 @@ class ProcessSlots(Slots):
 
     def submit(self, job: Job, attempt: int, is_cancelled: Callable[[], bool], cancel_mark: str) -> Call:
         slot = self.take_idle()
-        call = slot.begin(Order(job, attempt, cancel_mark))
+        call = slot.begin(job, attempt, cancel_mark)
         self.send_rest(slot)
         return call
 

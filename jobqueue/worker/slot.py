@@ -16,7 +16,7 @@ import msgspec
 
 from jobqueue.model.job import Failure, Job
 from jobqueue.worker.death import crash, kills_for_memory, own_peak, peak_of
-from jobqueue.worker.frames import BROKEN, READY, Order, Start, frame, take_frame
+from jobqueue.worker.frames import BROKEN, READY, Start, frame, order_of, take_frame
 from jobqueue.worker.output import Output
 from jobqueue.worker.run import Result
 
@@ -75,12 +75,12 @@ class Slot:
 
     # -- jobs
 
-    def begin(self, order: Order) -> Call:
+    def begin(self, job: Job, attempt: int, cancel_mark: str) -> Call:
         self.jobs += 1
         self.peak_seen = None
-        self.call = Call(order.job, self)
-        self.output.begin(order.job, order.attempt)
-        self.send(msgspec.json.encode(order))
+        self.call = Call(job, self)
+        self.output.begin(job, attempt)
+        self.send(order_of(job, attempt, cancel_mark))
         return self.call
 
     def send(self, body: bytes) -> None:

@@ -28,7 +28,7 @@ from jobqueue.worker.outbox import Outbox
 from jobqueue.worker.overseer import CANCEL_GRACE, Overseer, Running
 from jobqueue.worker.reload import Reloader
 from jobqueue.worker.report import report
-from jobqueue.worker.run import HandBack, Result
+from jobqueue.worker.run import HandBack, Result, one_line
 
 log = logging.getLogger("jobqueue.worker")
 
@@ -242,7 +242,7 @@ class Worker:
 
     def launch(self, claim: Claim) -> None:
         job = claim.job
-        log.debug("claimed %s (%s), attempt %d", job.id, job.type, job.attempts + 1)
+        log.debug("claimed %s (%s), attempt %d", one_line(job.id), one_line(job.type), job.next_attempt)
         handler = self.registry.get(job.type)
         if handler is None:
             now = self.queue.clock.now()
@@ -252,7 +252,7 @@ class Worker:
         future: Ending
         try:
             self.in_handler = self.executor == "inline"
-            future = self.slots.submit(job, job.attempts + 1, self.cancel_question(claim), self.store.cancel_mark(claim))
+            future = self.slots.submit(job, job.next_attempt, self.cancel_question(claim), self.store.cancel_mark(claim))
         except HandBack:  # it came between the handler's end and this line
             future = Ended(Result("handed_back"))
         finally:
@@ -290,7 +290,7 @@ class Worker:
         transition = decide(job, result, run, running.handler.policy, self.random.random(), cancel_asked=asked)
         told = result.told
         if told is None and result.kind != "done" and self.executor == "process":  # it may have died before it could say
-            told = left_behind(self.store.notes, job.id, job.attempts + 1)
+            told = left_behind(self.store.notes, job.id, job.next_attempt)
         self.settle(running.claim, transition if told is None else tell(transition, told), result.seconds)
 
     def settle(self, claim: Claim, transition: Transition, seconds: float = 0.0) -> None:

@@ -25,6 +25,7 @@ from types import FrameType
 import click
 from cost import IMPORTS, UNWANTED, stdlib_imports, time_import, worker_cpu
 from disk import file_system, journaled, plain, why_no_mount
+from hostile import row_of_idle, rows_among_bad
 from limits import Bodies, bare_life, bare_pool, bare_pool_map
 from pickup import IdleWorker, Pickup, bare_pickup, percentile
 from report import Row, Sheet, Target, show
@@ -35,7 +36,7 @@ from steps import Backlog, drain_inline, drain_process, drain_two_processes, lif
 from jobqueue.errors import NoWorkerWarning
 
 DURABILITIES = ("relaxed", "strict")
-SECTIONS = ("enqueue", "claim", "finish", "drain", "process", "backlog", "cpu", "pickup", "progress", "import")
+SECTIONS = ("enqueue", "claim", "finish", "drain", "process", "backlog", "cpu", "pickup", "progress", "hostile", "import")
 Measure = tuple[str, Callable[[], None]]
 """What is being measured, in words, and the call that does it."""
 
@@ -57,11 +58,28 @@ class Plan:
     bare_pickups: int = 100
     imports: int = 9
     progress: tuple[int, int] = (3_000, 3)
+    hostile: tuple[int, int] = (2_000, 3)
+    idle: tuple[int, float] = (10_000, 10.0)
+    """Files at rest, and seconds."""
 
 
 DEFAULT = Plan()
 FULL = replace(DEFAULT, sizes=((1_000, 5), (10_000, 3), (100_000, 1)), cpu=(20_000, 3))
-TINY = Plan(((20, 1),), {"relaxed": 5, "strict": 5}, ((20, 1), (40, 1)), 5, (5, 1), (20, 1), (20, 1), 3, 3, 1, (20, 1))
+TINY = Plan(
+    ((20, 1),),
+    {"relaxed": 5, "strict": 5},
+    ((20, 1), (40, 1)),
+    5,
+    (5, 1),
+    (20, 1),
+    (20, 1),
+    3,
+    3,
+    1,
+    (20, 1),
+    (20, 1),
+    (20, 0.2),
+)
 
 
 class Run:
@@ -100,6 +118,12 @@ class Run:
             yield from self.pickup_measures()
         if self.wants("progress"):
             yield "progress, a thousand times a second", self.progress
+        if self.wants("hostile"):
+            yield (
+                "good jobs among hostile files",
+                lambda: self.sheet.ready.extend(rows_among_bad(self.fresh, self.plan.hostile)),
+            )
+            yield "an idle worker among them", lambda: self.sheet.ready.append(row_of_idle(self.fresh, self.plan.idle))
         if self.wants("import"):
             yield from ((name, partial(self.imports, name, code)) for name, code in IMPORTS.items())
 

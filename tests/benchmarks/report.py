@@ -97,6 +97,7 @@ drain, 2 processes: with --concurrency 2; its limit is the map of a bare Process
 CPU of a worker: user and system time of python -m jobqueue.worker --drain, less the same on an empty queue.
 pickup: from the start of enqueue() (or of the rename) to the handler's first line in a worker process, jobs 30 to 60 ms
   apart; its limit is write and rename here, bare inotify, rename, open and read in the other process.
+hostile: as many files that are no jobs beside the jobs; idle CPU: of a worker process in a second, among files at rest.
 import: in a fresh process; its limit are the modules of the standard library that it loads, `jobs` is all it loads."""
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.errors import InvalidJob, NotJSON
-from jobqueue.model.json_value import DEEPEST, LARGEST_INT, check_json
+from jobqueue.model.json_value import DEEPEST, MOST_DIGITS, check_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
@@ -67,7 +67,7 @@ class Array:
         (float("nan"), "nan is not a JSON number; use None"),
         (float("inf"), "inf is not a JSON number"),
         (10**4001, "more than 4,000 digits"),
-        (-LARGEST_INT, "more than 4,000 digits"),
+        (-(10**MOST_DIGITS), "more than 4,000 digits"),
         ("\ud800", "lone surrogate"),
         ({1: 2}, "the key 1 is not a text; JSON keys are texts, write '1'"),
         ({None: 2}, "the key None is not a text"),

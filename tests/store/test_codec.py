@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from jobqueue.errors import UnreadableJob
 from jobqueue.model.job import Attempt, Failure, Job
+from jobqueue.model.json_value import DEEPEST
 from jobqueue.model.request import read_record
-from jobqueue.store.codec import decode, encode
+from jobqueue.store.codec import ROOM, decode, encode
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -110,13 +111,19 @@ def test_what_other_readers_would_read_otherwise_is_refused(text: str) -> None:
         decode(b'{"deep": [' + text.encode() + b"]}")
 
 
-@pytest.mark.parametrize("depth", [101, 1000, 100_000])
+@pytest.mark.parametrize("depth", [DEEPEST + ROOM, 1000, 100_000])
 @pytest.mark.parametrize("brackets", ["[]", "{}"])
 def test_nesting(depth: int, brackets: str) -> None:
     opening = "[" if brackets == "[]" else '{"a":'
     inner = "1" if brackets == "{}" else ""
+
+    def nested(levels: int) -> bytes:
+        return (opening * levels + inner + brackets[1] * levels).encode()
+
     with pytest.raises(UnreadableJob, match="nested"):
-        decode((opening * (depth + 1) + inner + brackets[1] * (depth + 1)).encode())
+        decode(nested(depth + 2))
+    if depth == DEEPEST + ROOM:
+        decode(nested(depth + 1))
 
 
 def test_a_text_that_ends_too_early_says_so() -> None:
