@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from jobqueue.errors import NotJSON
 
 DEEPEST = 100
+LONGEST_STEP = 80
+PLAIN = re.compile(r"[\w -]+")
 SMALL = 1 << 62
 LARGEST_INT = 10**4000  # Python refuses to print or read integers of more than 4,300 digits
 
@@ -26,11 +29,11 @@ def check_json(value: Any, path: str = "payload", depth: int = 0) -> None:
         check_depth(path, depth)
         for key, item in value.items():
             if type(key) is not str:
-                raise NotJSON(path, f"the key {key!r} is not a text; JSON keys are texts, write {str(key)!r}")
+                raise NotJSON(path, f"the key {key!r:.80} is not a text; JSON keys are texts, write {str(key)!r:.80}")
             if not key.isascii():
                 check_text(key, f"{path} (a key)")
             if not plain(item):  # most are, and need no path
-                check_json(item, f"{path}.{key}", depth + 1)
+                check_json(item, path + step(key), depth + 1)
     elif kind is list or kind is tuple:
         check_depth(path, depth)
         for position, item in enumerate(value):
@@ -45,6 +48,11 @@ def check_json(value: Any, path: str = "payload", depth: int = 0) -> None:
     elif kind is not bool and value is not None:
         home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
         raise NotJSON(path, f"a {home}{kind.__qualname__} is not a JSON value; {advice(value)}")
+
+
+def step(key: str) -> str:
+    """The part of a path that a key makes: `.rows`; in quotes, and not for ever, where it is no plain word."""
+    return f".{key}" if len(key) <= LONGEST_STEP and PLAIN.fullmatch(key) else f"[{key!r:.80}]"
 
 
 def plain(value: Any) -> bool:

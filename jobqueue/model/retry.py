@@ -74,7 +74,7 @@ def policy(attempts: int, crashes: int, wait: Any) -> RetryPolicy:
 
 def parse_crashes(value: Any, field: str = "max_crashes") -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidJob(f"{field}: {value!r} is not a whole number; 2 means that a second crash is the last")
+        raise InvalidJob(f"{field}: {value!r:.80} is not a whole number; 2 means that a second crash is the last")
     if not 1 <= value <= MOST_ATTEMPTS:
         raise InvalidJob(f"{field}: {value} is out of range; give 1 (no attempt after a crash) to {MOST_ATTEMPTS}")
     return value
@@ -82,7 +82,7 @@ def parse_crashes(value: Any, field: str = "max_crashes") -> int:
 
 def parse_attempts(value: Any, field: str = "max_attempts") -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidJob(f"{field}: {value!r} is not a whole number; 3 means two retries")
+        raise InvalidJob(f"{field}: {value!r:.80} is not a whole number; 3 means two retries")
     if not 1 <= value <= MOST_ATTEMPTS:
         raise InvalidJob(f"{field}: {value} is out of range; give 1 (never retried) to {MOST_ATTEMPTS}")
     return value
@@ -113,7 +113,7 @@ def backoff_by_name(value: Mapping[str, Any], field: str) -> Backoff:
         if key in value:
             number = value[key]
             if isinstance(number, bool) or not isinstance(number, (int, float)) or not low <= number <= high:
-                raise InvalidJob(f"{field}.{key}: {number!r} is out of range; give {low} to {high}")
+                raise InvalidJob(f"{field}.{key}: {number!r:.80} is out of range; give {low} to {high}")
             given[key] = float(number)
     if value.get("steps"):
         given["steps"] = parse_backoff(value["steps"], f"{field}.steps").steps

@@ -23,21 +23,21 @@ def parse_duration(value: Duration, field: str = "duration") -> timedelta:
     if isinstance(value, timedelta):
         result = value
     elif isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise InvalidTime(f'{field}: {value!r} is not a duration; give a timedelta, seconds, or a text such as "10m"')
+        raise InvalidTime(f'{field}: {value!r:.80} is not a duration; give a timedelta, seconds, or a text such as "10m"')
     elif isinstance(value, str):
         text = value.strip().lower()
         if not DURATION.fullmatch(text):
-            raise InvalidTime(f'{field}: cannot read {value!r}; write "30s", "10m", "1h30m" or "7d"')
+            raise InvalidTime(f'{field}: cannot read {value!r:.80}; write "30s", "10m", "1h30m" or "7d"')
         seconds = sum(float(number) * UNITS[unit] for number, unit in PART.findall(text))
         result = timedelta(seconds=min(seconds, TOO_LONG))
     else:
         if not abs(value) < TOO_LONG:  # also true for NaN and the infinities
-            raise InvalidTime(f"{field}: {value!r} seconds is not a duration")
+            raise InvalidTime(f"{field}: {value!r:.80} seconds is not a duration")
         result = timedelta(seconds=value)
     if result < timedelta(0):
-        raise InvalidTime(f"{field}: {value!r} is negative; a duration is zero or more")
+        raise InvalidTime(f"{field}: {value!r:.80} is negative; a duration is zero or more")
     if result > LONGEST:
-        raise InvalidTime(f"{field}: {value!r} is longer than 100 years")
+        raise InvalidTime(f"{field}: {value!r:.80} is longer than 100 years")
     return result
 
 
@@ -47,9 +47,9 @@ def parse_time(value: datetime | str, field: str = "time") -> datetime:
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            raise InvalidTime(f'{field}: cannot read {value!r}; write ISO 8601, like "2026-11-22T06:00:00Z"') from None
+            raise InvalidTime(f'{field}: cannot read {value!r:.80}; write ISO 8601, like "2026-11-22T06:00:00Z"') from None
     if not isinstance(value, datetime):
-        raise InvalidTime(f"{field}: {value!r} is not a time; give an aware datetime or ISO 8601 text")
+        raise InvalidTime(f"{field}: {value!r:.80} is not a time; give an aware datetime or ISO 8601 text")
     if value.tzinfo is None or value.utcoffset() is None:
         raise InvalidTime(
             f"{field}: {value.isoformat()} has no time zone; write datetime.now(timezone.utc), "

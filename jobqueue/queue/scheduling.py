@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 from msgspec.structs import replace
 
 from jobqueue.errors import InvalidJob, JobNotFound, ScheduleNotFound
+from jobqueue.inert import inert
 from jobqueue.model.control import Pause
 from jobqueue.model.job import Job
 from jobqueue.model.request import nearest
@@ -122,8 +123,8 @@ class Schedule:
         try:
             record = self.record
         except ScheduleNotFound:
-            return f"<Schedule {self.name}: removed>"
-        return f"<Schedule {self.name}: {record.type} {describe(record)}, {outlook(record, self.queue.clock.now())}>"
+            return inert(f"<Schedule {self.name}: removed>")
+        return inert(f"<Schedule {self.name}: {record.type} {describe(record)}, {outlook(record, self.queue.clock.now())}>")
 
 
 class Schedules(list[Schedule]):

@@ -14,6 +14,7 @@ import msgspec
 from jobqueue.errors import QueueFolderError
 from jobqueue.model.status import Status
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.journal import ENDING, Line
 from jobqueue.store.keys import KeyRecord
 from jobqueue.store.layout import (
@@ -288,7 +289,7 @@ def count_lines(folder: int, name: str) -> tuple[int, int]:
             lines += 1
             try:
                 msgspec.json.decode(text, type=Line)
-            except (msgspec.DecodeError, msgspec.ValidationError):
+            except UNREADABLE:
                 torn += 1
     return torn, lines
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobqueue.errors import QueueFolderError
+from jobqueue.inert import shell_word
 from jobqueue.model.status import Status
 from jobqueue.store import files
 from jobqueue.store.layout import HIDDEN, STATUS_FOLDERS, SUPPORT_FOLDERS, file_name, is_job_name, is_owner_folder
@@ -58,7 +59,9 @@ class Folder:
             raise
         except FileNotFoundError as error:
             missing = self.path / (error.filename or "")
-            raise QueueFolderError(f"{missing}: no such folder; make the queue with: jobqueue init {self.path}") from None
+            raise QueueFolderError(
+                f"{missing}: no such folder; make the queue with: jobqueue init {shell_word(str(self.path))}"
+            ) from None
         except PermissionError as error:
             raise QueueFolderError(
                 f"{self.path}: {error.strerror} ({error.filename}); it must belong to you: chown or chmod it"
@@ -104,7 +107,8 @@ class Folder:
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise QueueFolderError(
-                f"{path}: others may write here (mode {mode:04o}), so they could run jobs as you; do: chmod go-w {path}"
+                f"{path}: others may write here (mode {mode:04o}), so they could run jobs as you; "
+                f"do: chmod go-w {shell_word(str(path))}"
             )
 
     def check_one_file_system(self) -> None:

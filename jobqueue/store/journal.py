@@ -16,6 +16,7 @@ import msgspec
 
 from jobqueue.model.job import Attempt, Failure, Job
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import FULL
 
 ENDING = ".jsonl"
@@ -114,7 +115,7 @@ class Journal:
             file = os.open(name, files.LOOK, dir_fd=self.folder)
             with os.fdopen(file, "rb") as stream:
                 for text in stream:
-                    with suppress(msgspec.DecodeError, msgspec.ValidationError):
+                    with suppress(*UNREADABLE):
                         yield msgspec.json.decode(text, type=Line)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from jobqueue.errors import InvalidTime
 from jobqueue.model.times import parse_duration
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 
 TRIES = 4
 A_MOMENT = 0.0003
@@ -110,7 +111,7 @@ class Keys:
         """What the file says; a file that was never written, or torn by a power cut, says nothing."""
         try:
             return msgspec.json.decode(os.pread(file, 1 << 16, 0), type=KeyRecord)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             return None
 
     def write(self, file: int, record: KeyRecord) -> None:

@@ -46,7 +46,6 @@ RESERVE = ".reserve"
 OPERATION = "op-"
 SECOND = "~2"
 LONGEST_NAME = 255
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
 COPY = re.compile(r"~(\d+)$")
 
 
@@ -116,11 +115,6 @@ def fit(stem: str, ending: str) -> str:
 
 def os_bytes(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
-
-
-def shown(name: str) -> str:
-    """A name in one printable line, for logs."""
-    return name.encode("utf-8", "backslashreplace").decode().translate(ESCAPES)
 
 
 def is_owner_folder(name: str) -> bool:

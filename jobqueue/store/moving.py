@@ -6,9 +6,7 @@ claim folder, and is renamed to where it belongs, as one group with shared syncs
 
 from __future__ import annotations
 
-import logging
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from jobqueue.inert import inert, inert_logger, shell_word
 from jobqueue.model.clock import Clock
 from jobqueue.model.filter import status_of
 from jobqueue.model.job import Attempt, Failure, Job
@@ -27,7 +26,7 @@ from jobqueue.model.told import tell
 from jobqueue.model.transition import Run, Transition, cancel, final_attempt, lost, release, reopened, said_why
 from jobqueue.store import files
 from jobqueue.store.base import Notes, WorkerInfo, left_behind
-from jobqueue.store.codec import encode
+from jobqueue.store.codec import UNREADABLE, encode
 from jobqueue.store.commit import FULL, Scratch
 from jobqueue.store.folder import Folder, Place
 from jobqueue.store.intake import Look, look
@@ -38,17 +37,17 @@ from jobqueue.store.layout import (
     RESERVE,
     SUFFIX,
     copy_name,
+    file_name,
     folders_of,
     is_job_name,
     is_ours,
     job_id,
     owner_of,
     reason_name,
-    shown,
 )
 from jobqueue.store.locks import Locks, new_owner
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 COARSE_CLOCK = 20_000_000
 AT_ONCE = 1000
@@ -288,10 +287,10 @@ class Moving:
         done = self.folder.by_status[Status.DONE]
         while files.exists(failed, name) or files.exists(done, name) or self.has_reason(name):
             name = copy_name(name)
-        text = f"{problem}\n\nThis file was dropped into pending/ and cannot be a job. Mend it and move it back there:\n"
-        text += f"    mv {shlex.quote('failed/' + name)} pending/\n"
+        text = f"{inert(problem)}\n\nThis file was dropped into pending/ and cannot be a job. Mend it and move it back there:\n"
+        text += f"    mv {shell_word('failed/' + name)} pending/\n"
         files.write_new(failed, reason_name(name), text.encode("utf-8", "surrogateescape"))
-        log.warning("set aside %s: %s", shown(name), shown(problem))
+        log.warning("set aside %s: %s", name, problem)
         return name
 
     def has_reason(self, name: str) -> bool:
@@ -365,9 +364,11 @@ class Moving:
 
     def worker_info(self, owner: str) -> WorkerInfo | None:
         try:
-            return msgspec.json.decode(files.read_small(self.folder.fds["workers"], owner + ".json"), type=WorkerInfo)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            data = files.read_small(self.folder.fds["workers"], owner + ".json")
+            info = msgspec.json.decode(data, type=WorkerInfo)
+        except (OSError, *UNREADABLE):
             return None
+        return replace(info, owner=owner)  # whose it is, its name says: from an owner paths are made
 
     # -- the trash
 
@@ -385,7 +386,8 @@ class Moving:
             files.move(source, reason_name(name), target, reason_name(name))
 
     def in_trash(self, name: str) -> Job | None:
-        return look(self.folder.fds["trash"], name).job
+        """`name` may come out of a file that others can write to: only the name of a job is looked for."""
+        return look(self.folder.fds["trash"], name).job if file_name(job_id(name)) == name else None
 
 
 def recorded_attempt(job: Job) -> tuple[Job, Attempt] | None:

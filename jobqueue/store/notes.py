@@ -22,6 +22,7 @@ from jobqueue.errors import InvalidJob
 from jobqueue.model.json_value import check_json
 from jobqueue.model.progress import Progress
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
 from jobqueue.store.layout import HIDDEN, LONGEST_NAME, file_name, note_name, os_bytes
@@ -52,7 +53,7 @@ class FileNotes:
     def progress(self, id: str) -> Progress | None:
         try:
             return msgspec.json.decode(files.read_small(self.fds["progress"], name_of(id)), type=Progress)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        except (OSError, *UNREADABLE):
             return None
 
     def set_progress(self, id: str, progress: Progress) -> None:
@@ -91,7 +92,7 @@ class FileNotes:
             return []
         found = []
         for line in lines:
-            with suppress(msgspec.DecodeError, msgspec.ValidationError):
+            with suppress(*UNREADABLE):
                 found.append(msgspec.json.decode(line, type=dict[str, Any]))
         return found
 

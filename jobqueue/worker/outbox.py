@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from contextlib import suppress
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import Claim, Store
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 LONGEST_WAIT = 0.05
 LARGEST_GROUP = 256

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.store.base import Claim, Store
 from jobqueue.worker.executor import Ending, Slots
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 CANCEL_GRACE = 5.0
 LONGEST_START = 60.0

@@ -16,7 +16,7 @@ import msgspec
 
 from jobqueue.model.job import Failure, Job
 from jobqueue.worker.death import crash, kills_for_memory, own_peak, peak_of
-from jobqueue.worker.frames import BROKEN, READY, Order, Start, frame, take_frame
+from jobqueue.worker.frames import BROKEN, LARGEST, READY, Order, Start, frame, is_too_large, take_frame
 from jobqueue.worker.output import Output
 from jobqueue.worker.run import Result
 
@@ -110,12 +110,21 @@ class Slot:
         self.received += data
         while (body := take_frame(self.received)) is not None:
             self.understand(body)
-        return True
+        if is_too_large(self.received):
+            self.refuse()
+        return not self.silent
+
+    def refuse(self) -> None:
+        """What it sends cannot be an answer of ours, and what follows could not be told from it."""
+        self.received.clear()
+        self.silent = True
+        self.signal(signal.SIGKILL)
+        self.end_call(Result("failed", error=Failure(message=f"the process sent what is no result: above {LARGEST:,} bytes")))
 
     def understand(self, body: bytes) -> None:
         try:
             result = answers.decode(body)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             result = Result("failed", error=Failure(message=f"the process sent what is no result: {error}"))
         if result.kind == READY:
             self.ready = True
