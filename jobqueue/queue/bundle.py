@@ -34,6 +34,7 @@ from jobqueue.model.request import read_record
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.times import iso
 from jobqueue.queue.handle import JobHandle
+from jobqueue.queue.private import open_private
 from jobqueue.store.codec import decode, encode
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ has this name."""
 def bundle(job: JobHandle[Any], path: str | os.PathLike[str]) -> Path:
     """The body of `JobHandle.bundle`. Raises `FileExistsError` rather than write over a file."""
     target, located, notes = Path(path), job.located, job.queue.store.notes
-    with target.open("xb") as file:
+    with open_private(target) as file:
         try:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as box:
                 box.writestr(JOB, encode(replace(located.job, written_by=IMPORTED)))

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from jobqueue.errors import Unsupported
 
@@ -152,11 +151,6 @@ def remove(folder: int, name: str) -> None:
     step("unlink")
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
-
-
-def remove_path(path: Path) -> None:
-    step("unlink")
-    path.unlink(missing_ok=True)
 
 
 def remove_folder(parent: int, name: str) -> bool:

@@ -113,6 +113,21 @@ def look_at_permissions(folder: Folder) -> Finding:
     return Finding("ok", "permissions", found)
 
 
+def look_at_parents(folder: Folder) -> Finding | None:
+    """Whoever may rename what lies on the way to the queue can put another in its place: one of yours, since no other is
+    opened, so nothing of theirs is run; but your jobs are then elsewhere."""
+    for parent in folder.path.resolve().parents:
+        seen = os.stat(parent)
+        loose = seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if loose and not seen.st_mode & stat.S_ISVTX:
+            found = f"{parent} has mode {stat.S_IMODE(seen.st_mode):04o}: others could move the queue away"
+            return Finding("warn", "way to the queue", found, f"chmod go-w {shell_word(str(parent))}")
+        if seen.st_uid not in (0, os.geteuid(), os.fstat(folder.root).st_uid):
+            found = f"{parent} belongs to user {seen.st_uid}, who could move the queue away"
+            return Finding("warn", "way to the queue", found, "keep the queue in a folder of your own")
+    return Finding("ok", "way to the queue", "nobody else can move it away")
+
+
 def look_at_space(folder: Folder) -> Finding:
     seen = os.fstatvfs(folder.root)
     free = seen.f_bavail * seen.f_frsize
@@ -134,6 +149,7 @@ LOOKS: tuple[tuple[str, Callable[[Folder], Finding | None]], ...] = (
     ("synchronised folder", look_for_sync),
     ("one file system", look_for_mounts),
     ("permissions", look_at_permissions),
+    ("way to the queue", look_at_parents),
     ("free space", look_at_space),
     ("inodes", look_at_inodes),
 )
