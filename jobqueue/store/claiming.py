@@ -235,7 +235,7 @@ class Claiming:
             self.not_now(name, job, verdict)
             return None
         if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
-            message = f"the key {job.idempotency_key!r} is held by {holder}"
+            message = f"its idempotency key is held by {holder}"
             self.index.forget(name)
             self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
             return None

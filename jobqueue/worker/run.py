@@ -72,7 +72,8 @@ def attempt_call(handler: Handler, context: JobContext) -> Result:
     except Snooze as error:
         return Result("snoozed", until=error.until)
     except JobCancelled as error:
-        return Result("cancelled", error=Failure(reason="cancelled", message=text_of(error) or "cancelled"))
+        message = clean(text_of(error))[:LONGEST_MESSAGE] or "cancelled"
+        return Result("cancelled", error=Failure(reason="cancelled", message=message))
     except Discard as error:
         return Result("final", error=failure_of(error))
     except Retry as error:
