@@ -12,7 +12,7 @@ from jobqueue.errors import InvalidJob, JobNotFound, ScheduleNotFound
 from jobqueue.inert import inert
 from jobqueue.model.control import Pause
 from jobqueue.model.job import Job
-from jobqueue.model.request import nearest
+from jobqueue.model.request import nearest, parse_payload
 from jobqueue.model.schedule import ScheduleRecord, describe, next_run, renewed
 from jobqueue.model.schedule_request import read_schedule
 from jobqueue.model.status import FINISHED
@@ -179,7 +179,7 @@ def missing(queue: Queue, name: str) -> ScheduleNotFound:
 def schedule(queue: Queue, what: Any, payload: Mapping[str, Any] | None, given: dict[str, Any]) -> Schedule:
     options = queue.options | given
     if isinstance(what, str):
-        type, arguments = what, dict(payload or {})
+        type, arguments = what, parse_payload({} if payload is None else payload)
     else:
         type, arguments = call_of(what, (), payload or {}, importable=queue.store.url != MEMORY)
         options = options_of(what, options, arguments)

@@ -154,14 +154,14 @@ def remove(folder: int, name: str) -> None:
 
 
 def remove_folder(parent: int, name: str) -> bool:
-    """Removes an empty folder; False when something lies in it."""
+    """Removes an empty folder; False when something lies in it, or it is none."""
     step("rmdir")
     try:
         os.rmdir(name, dir_fd=parent)
     except FileNotFoundError:
         return True
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             return False
         raise
     return True

@@ -111,26 +111,29 @@ class Slot:
         while (body := take_frame(self.received)) is not None:
             self.understand(body)
         if is_too_large(self.received):
-            self.refuse()
+            self.refuse(f"above {LARGEST:,} bytes")
         return not self.silent
 
-    def refuse(self) -> None:
-        """What it sends cannot be an answer of ours, and what follows could not be told from it."""
+    def refuse(self, why: str) -> None:
+        """What it sent is no answer of ours: nobody knows what it does now, and what follows could not be told from it."""
         self.received.clear()
         self.silent = True
         self.signal(signal.SIGKILL)
-        self.end_call(Result("failed", error=Failure(message=f"the process sent what is no result: above {LARGEST:,} bytes")))
+        self.end_call(Result("failed", error=Failure(message=f"the process sent what is no result: {why}")))
 
     def understand(self, body: bytes) -> None:
         try:
             result = answers.decode(body)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            result = Result("failed", error=Failure(message=f"the process sent what is no result: {error}"))
+            self.refuse(str(error))
+            return
         if result.kind == READY:
             self.ready = True
         elif result.kind == BROKEN:
             self.doomed = True
             self.end_call(not_loaded(result))
+        elif self.call is None:
+            self.refuse("nobody had asked for one")
         else:
             self.end_call(result)
 
