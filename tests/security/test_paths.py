@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from jobqueue import Queue
+from jobqueue import Queue, handler
 from jobqueue.errors import InvalidJob
 from jobqueue.model.limit import fill_key
 from jobqueue.model.names import GIVEN_ID
 from jobqueue.model.status import Status
 from jobqueue.store.layout import file_name
+from jobqueue.testing import drain
 
 ROOT = Path(__file__).parents[2]
 PATHS = {
@@ -153,6 +154,7 @@ def test_a_key_made_from_a_template_is_no_format_string() -> None:
     """`{repo}` is a field of the payload and nothing else: no attribute, no index, no second round."""
     payload = {"repo": "{owner.__class__} %s {0}", "owner": "x"}
     assert fill_key("{repo}/{owner}", payload) == "{owner.__class__} %s {0}/x"
+    assert fill_key("{owner}{owner.__class__}{owner[0]}", payload) == "x{owner.__class__}{owner[0]}"
     assert fill_key("{repo.__class__}", payload) is None
     assert fill_key("{repo[0]}", payload) is None
 
@@ -165,7 +167,15 @@ def test_a_notebook_about_a_job_holds_its_text_and_none_of_its_code(hostile: str
     with Queue(tmp_path / "q", durability="relaxed") as queue:
         document = {"type": hostile, "payload": payload, "name": "```\n# x\n" + hostile}
         (tmp_path / "q" / "pending" / f"{stem}.json").write_text(json.dumps(document))
-        written = queue.get(stem).to_notebook(tmp_path / "n.ipynb")
+
+        @handler(type=hostile)
+        def fails(**payload: object) -> None:
+            raise ValueError("```\n# x\n" + hostile)
+
+        job = queue.get(stem)
+        drain(queue, [fails])
+        assert job.history
+        written = job.to_notebook(tmp_path / "n.ipynb")
     cells = json.loads(written.read_text())["cells"]
     code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
     names = {node.id for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}

@@ -60,8 +60,7 @@ class Filled:
         self.queue = Queue(folder, config=Config(durability="relaxed", settle_time=0.0))
         self.ids = [self.enqueued(), self.failing(), self.dropped(), self.rejected()]
         self.queue.pause(value, type=value, by=value)
-        with suppress(JobQueueError):
-            self.queue.schedule(value, {value: value}, every="1h")
+        self.queue.schedule(value, {value: value}, every="1h", name="hourly")
         self.run()
 
     def enqueued(self) -> str:
@@ -164,7 +163,7 @@ def objects(filled: Filled) -> Iterator[tuple[str, str]]:
     yield "stats", str(queue.stats())
     yield "schedules", repr(queue.schedules())
     yield "batch", repr(queue.batch(filled.value))
-    yield "bulk", str(queue.cancel(["nothing", filled.value]))
+    yield "bulk", str(queue.cancel([*filled.ids[2:], filled.value]))
     yield from (("health", reason) for reason in str(queue.health()).split("\n"))
     yield from (("doctor", str(finding)) for finding in doctor(queue))
     yield from (("check", str(finding)) for finding in check(queue.store))
