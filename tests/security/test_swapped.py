@@ -67,6 +67,23 @@ def test_nothing_is_written_moved_or_read_where_a_symlink_leads(part: str, tmp_p
     assert os.listdir(elsewhere) == ["theirs.json"]
 
 
+def test_a_link_in_the_place_of_a_dead_workers_folder_stops_no_rescue(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "q", config=Config(durability="relaxed"))
+    worker = Worker(queue, [work])
+    worker.begin()
+    swap(tmp_path / "q" / "claimed" / worker.owner, tmp_path / "elsewhere")
+    queue.store.locks.release(worker.owner)
+    queue.close()
+
+    with Queue(tmp_path / "q") as again:
+        assert again.store.rescue() == []
+        again.enqueue("work", {})
+        other = Worker(again, [work])
+        assert other.tick()
+        other.end()
+    assert os.listdir(tmp_path / "elsewhere") == ["theirs.json"]
+
+
 @pytest.mark.parametrize("act", ["take", "hold", "try_hold", "seize"])
 def test_a_lock_is_never_made_in_another_folder(act: str, tmp_path: Path) -> None:
     """filelock opens a path: what the path leads to is looked at first."""
