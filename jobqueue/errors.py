@@ -31,9 +31,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from jobqueue.inert import inert, inert_lines
+
+
+def in_lines(error: Exception) -> str:
+    """The text of an error that has several lines."""
+    return inert_lines(Exception.__str__(error))
+
 
 class JobQueueError(Exception):
     """The root: `except JobQueueError` catches all that this package raises on purpose."""
+
+    def __str__(self) -> str:
+        """One line that is safe to show, whatever the names and values in it are made of."""
+        return inert(super().__str__())
 
 
 class InvalidJob(JobQueueError, ValueError):
@@ -59,6 +70,8 @@ class UnreadableJob(InvalidJob):
 class HandlerError(JobQueueError):
     """A handler module or function that a worker cannot use."""
 
+    __str__ = in_lines
+
 
 class HandlerNotImportable(HandlerError):
     """A function that a worker could not import: it lives in a notebook cell or inside another function."""
@@ -72,14 +85,14 @@ class QueueFolderError(JobQueueError, OSError):
     """The folder is missing, read-only, on two file systems, or writable by others."""
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return inert(str(self.args[0])) if self.args else ""
 
 
 class NotAcknowledged(JobQueueError, OSError):
     """The disk failed after the job was put in place: it may exist, but nothing promises that it survives."""
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return inert(str(self.args[0])) if self.args else ""
 
 
 class JobNotFound(JobQueueError, KeyError):
@@ -91,7 +104,7 @@ class JobNotFound(JobQueueError, KeyError):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"no job {self.id!r} in this queue" + (f"; {self.hint}" if self.hint else "")
+        return inert(f"no job {self.id!r} in this queue" + (f"; {self.hint}" if self.hint else ""))
 
 
 class ScheduleNotFound(JobQueueError, KeyError):
@@ -103,7 +116,7 @@ class ScheduleNotFound(JobQueueError, KeyError):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"no schedule {self.name!r} in this queue{self.hint}"
+        return inert(f"no schedule {self.name!r} in this queue{self.hint}")
 
 
 class WrongStatus(JobQueueError):
@@ -119,6 +132,8 @@ class JobFailed(JobQueueError):
     """The result was asked for, and the job failed: `str()` is one short text, and whatever shows this exception shows
     the remote `traceback` below it."""
 
+    __str__ = in_lines
+
     def __init__(self, id: str, reason: str, message: str, traceback: str | None = None) -> None:
         super().__init__(f"job {id} failed ({reason}): {message}")
         self.id = id
@@ -126,7 +141,7 @@ class JobFailed(JobQueueError):
         self.message = message
         self.traceback = traceback
         if traceback:
-            self.add_note(f"\nWhere the job failed:\n\n{traceback.rstrip()}")
+            self.add_note(f"\nWhere the job failed:\n\n{inert_lines(traceback.rstrip())}")
 
     def __reduce__(self) -> tuple[type[JobFailed], tuple[str, str, str, str | None]]:
         return JobFailed, (self.id, self.reason, self.message, self.traceback)
@@ -138,6 +153,8 @@ class StillRunning(JobQueueError, TimeoutError):
 
 class WorkerNotStarted(JobQueueError):
     """A worker process that was started has ended at once, or has not signed on in time; the message has its last words."""
+
+    __str__ = in_lines
 
 
 class FilterRequired(JobQueueError, ValueError):
@@ -162,6 +179,8 @@ class Snooze(JobQueueError):
         super().__init__(until)
         self.until = until
 
+    __str__ = Exception.__str__
+
 
 class Retry(JobQueueError):
     """Raised by a handler: this attempt failed; try again, after `delay` if one is given."""
@@ -170,10 +189,16 @@ class Retry(JobQueueError):
         super().__init__(message)
         self.delay = delay
 
+    __str__ = Exception.__str__
+
 
 class Discard(JobQueueError):
     """Raised by a handler: this attempt failed for good, do not try again."""
 
+    __str__ = Exception.__str__
+
 
 class JobCancelled(JobQueueError):
     """Raised in a handler that was asked to stop."""
+
+    __str__ = Exception.__str__

@@ -16,7 +16,7 @@ from jobqueue.cli.opening import note, open_queue
 from jobqueue.cli.options import Command, Kind, duration, json_option, number_or_text, queue_option
 from jobqueue.cli.printing import colored, echo_json, plural, printable, printable_lines
 from jobqueue.cli.requests import Request, read_lines, read_payload, read_requests, read_setting
-from jobqueue.errors import InvalidJob, JobQueueError
+from jobqueue.errors import InvalidJob, JobFailed, JobQueueError
 
 if TYPE_CHECKING:
     from jobqueue.queue.handle import JobHandle
@@ -200,7 +200,7 @@ def tell_result(job: JobHandle[Any], as_json: bool) -> None:
     located = job.located
     if located.status.value == "failed":
         error = located.job.error
-        raise JobQueueError(f"job {job.id} failed" + (f" ({error.reason}): {error.message}" if error else ""))
+        raise JobFailed(job.id, error.reason, error.message) if error else JobQueueError(f"job {job.id} failed")
     if not as_json:
         click.echo(f"{colored(located.status.value)} {printable(job.id)}")
         if located.job.result is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import stat
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from jobqueue.cli.opening import chosen_path
 from jobqueue.cli.options import json_option, queue_option
 from jobqueue.cli.printing import echo_json, printable
 from jobqueue.errors import QueueFolderError
+from jobqueue.inert import shell_word
 
 README = """\
 # A queue folder
@@ -192,7 +192,7 @@ def write_once(path: Path, content: str) -> str | None:
 
 
 def next_steps(folder: str, usual: bool) -> str:
-    option = "" if usual else f" --queue {shlex.quote(folder)}"
+    option = "" if usual else f" --queue {shell_word(folder)}"
     return "\n".join(
         (
             "next:",

@@ -11,27 +11,12 @@ from typing import Any
 
 import click
 
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-"""Control characters, those that turn the direction of writing, and half characters (bytes of a name that is not UTF-8)."""
-UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from jobqueue.inert import UNSAFE, inert
+
 AT_ONCE = 1 << 16
-NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 COLORS = {"pending": "yellow", "claimed": "blue", "done": "green", "failed": "red"}
-
-
-def printable(text: str) -> str:
-    """One line that is safe to print, with what is not spelled out, like `\\x1b`."""
-    return UNSAFE.sub(spelled, text)
-
-
-def spelled(match: re.Match[str]) -> str:
-    character = match[0]
-    if character in NAMED:
-        return NAMED[character]
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+printable = inert
+"""A name, a payload, an error: in one line that is safe to print."""
 
 
 def printable_lines(text: str, indent: str = "") -> str:
@@ -51,9 +36,18 @@ def clip(text: str, width: int) -> str:
 def echo_json(document: Any) -> None:
     """One JSON document on stdout, in UTF-8 whatever the terminal speaks; what is not UTF-8 becomes `\\udcff`."""
     text = json.dumps(plain(document), ensure_ascii=False, indent=2)
-    data = UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode() + b"\n"
+    data = UNSAFE.sub(in_json, text).encode() + b"\n"
     for start in range(0, len(data), AT_ONCE):  # one write of all would not notice that the reader went away in the middle
         click.echo(data[start : start + AT_ONCE], nl=False)
+
+
+def in_json(match: re.Match[str]) -> str:
+    """As JSON spells it; the line ends of the document itself stay."""
+    character = match[0]
+    if character == "\n":
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from jobqueue import __version__
 from jobqueue.cli.options import queue_option
 from jobqueue.cli.printing import one_line
 from jobqueue.errors import JobNotFound, JobQueueError
+from jobqueue.inert import shell_word
 
 SECTIONS = {
     "Add jobs": ("init", "enqueue", "schedule"),
@@ -68,7 +69,7 @@ def fail(ctx: click.Context, message: str) -> NoReturn:
 def sentence(error: JobQueueError) -> str:
     """What the error says, with the fix in the words of the shell where they differ from Python's."""
     if isinstance(error, JobNotFound) and error.hint:
-        return f"{JobNotFound(error.id)}; it was purged; bring it back with: jobqueue restore {error.id}"
+        return f"{JobNotFound(error.id)}; it was purged; bring it back with: jobqueue restore {shell_word(error.id)}"
     return str(error)
 
 

@@ -13,6 +13,7 @@ from jobqueue.cli import completing as complete
 from jobqueue.cli.opening import open_queue
 from jobqueue.cli.options import json_option, queue_option
 from jobqueue.cli.printing import age, colored, echo_json, printable, printable_lines
+from jobqueue.inert import shell_word
 
 if TYPE_CHECKING:
     from jobqueue.model.job import Attempt, Failure
@@ -60,7 +61,7 @@ def show(id: str | None, last: bool, type: str | None, as_json: bool) -> None:
     else:
         tell_job(located, found, now)
         if log:
-            click.echo(f"\nlog (the last lines; all: jobqueue logs {printable(job.id)})\n{printable_lines(log, indent='  ')}")
+            click.echo(f"\nlog (the last lines; all: jobqueue logs {shell_word(job.id)})\n{printable_lines(log, indent='  ')}")
 
 
 def file_of(queue: Queue, id: str) -> str | None:

@@ -75,7 +75,7 @@ def judge_limit(name: str, limit: Limit, running: Sequence[str], starts: Sequenc
 
 def sentence_of_places(name: str, places: int, running: Sequence[str]) -> str:
     if name.startswith(KEY):
-        return f"the key {name.removeprefix(KEY)!r} is held by {running[0]}"
+        return f"its concurrency key is held by {running[0]}"
     type = limited_type(name)
     return f"{len(running)} of {places} {'' if type is None else repr(type) + ' '}jobs are running"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from jobqueue.errors import NotJSON
 
 DEEPEST = 100
+PLAIN = re.compile(r"[\w -]+")
 SMALL = 1 << 62
 LONGEST_BRIEF = 80
 LONGEST_PATH = 200
@@ -83,7 +85,7 @@ def step(key: str | int) -> str:
     """One step of a path, in one short line whatever the key holds."""
     if isinstance(key, int):
         return f"[{key}]"
-    return f".{key}" if key.isprintable() and len(key) <= LONGEST_BRIEF else f"[{brief(key)}]"
+    return f".{key}" if len(key) <= LONGEST_BRIEF and PLAIN.fullmatch(key) else f"[{brief(key)}]"
 
 
 def plain(value: Any) -> bool:

@@ -141,7 +141,14 @@ def parse_key_scope(value: Any, field: str = "key_scope") -> str:
 
 def parse_key(value: Any, field: str = "idempotency_key") -> str | None:
     """A text; True asks for a key made from type, payload and pipeline version, which the queue fills in."""
-    return None if value is True else parse_text(value, field)
+    return None if value is True else parse_key_text(value, field)
+
+
+def parse_key_text(value: Any, field: str) -> str:
+    """A key may be made of what belongs into no log: it is not quoted."""
+    if not isinstance(value, str):
+        raise InvalidJob(f"{field}: a {type(value).__name__} is not a key; give a text")
+    return parse_text(value, field)
 
 
 def parse_any(value: Any, field: str) -> Any:
@@ -164,7 +171,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "on_parent_failure": parse_on_parent_failure,
     "idempotency_key": parse_key,
     "key_scope": parse_key_scope,
-    "concurrency_key": parse_text,
+    "concurrency_key": parse_key_text,
     "on_conflict": parse_on_conflict,
     "pipeline_version": parse_text,
     "project": parse_name_or_number,

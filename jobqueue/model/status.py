@@ -40,7 +40,7 @@ def parse_status(word: str | Status) -> Status:
         return ALIASES[word.lower()]
     except (KeyError, AttributeError):
         known = ", ".join(sorted(ALIASES))
-        raise InvalidJob(f"status: {word!r} is not a status; use one of {known}") from None
+        raise InvalidJob(f"status: {word!r:.80} is not a status; use one of {known}") from None
 
 
 def parse_statuses(words: str | Status | Iterable[str | Status] | None) -> tuple[Status, ...]:

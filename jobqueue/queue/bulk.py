@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jobqueue.errors import JobNotFound, WrongStatus
+from jobqueue.inert import inert
 from jobqueue.store.base import Change
 
 PAST = {"retry": "retried", "cancel": "cancelled", "purge": "purged", "delete": "deleted", "restore": "restored"}
@@ -61,7 +62,7 @@ class Bulk:
         if self.refused:
             first = next(iter(self.refused.values()))
             text += f", {len(self.refused)} refused ({first}{'; ...' if len(self.refused) > 1 else ''})"
-        return text
+        return inert(text)
 
     def raise_if_refused(self) -> None:
         """For a call that names one job: its refusal is an error."""

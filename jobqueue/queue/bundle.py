@@ -16,9 +16,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import struct
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import distributions
@@ -34,6 +36,8 @@ from jobqueue.model.request import read_record
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.times import iso
 from jobqueue.queue.handle import JobHandle
+from jobqueue.queue.private import open_private
+from jobqueue.store.base import LARGEST_ARTIFACTS
 from jobqueue.store.codec import decode, encode
 
 if TYPE_CHECKING:
@@ -49,8 +53,7 @@ JOB, LOG, ITEMS, CHECKPOINT, ENVIRONMENT, ARTIFACTS = (
     "environment.json",
     "artifacts/",
 )
-LARGEST = {JOB: 64 << 20, LOG: 64 << 20, ITEMS: 64 << 20, CHECKPOINT: 16 << 20, ENVIRONMENT: 4 << 20}
-LARGEST_ARTIFACTS = 4 << 30
+LARGEST = {JOB: 64 << 20, LOG: 64 << 20, ITEMS: 64 << 20, CHECKPOINT: 64 << 20, ENVIRONMENT: 4 << 20}
 MOST_MEMBERS = 10_000
 AT_ONCE = 1 << 20
 IMPORTED = "bundle"
@@ -64,7 +67,7 @@ has this name."""
 def bundle(job: JobHandle[Any], path: str | os.PathLike[str]) -> Path:
     """The body of `JobHandle.bundle`. Raises `FileExistsError` rather than write over a file."""
     target, located, notes = Path(path), job.located, job.queue.store.notes
-    with target.open("xb") as file:
+    with open_private(target) as file:
         try:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as box:
                 box.writestr(JOB, encode(replace(located.job, written_by=IMPORTED)))
@@ -81,9 +84,9 @@ def fill(box: zipfile.ZipFile, job: Job, notes: Notes) -> None:
     if log := notes.read_log(job.id)[0]:
         box.writestr(LOG, log)
     if items := notes.items(job.id):
-        box.writestr(ITEMS, "".join(json.dumps(item) + "\n" for item in items))
+        box.writestr(ITEMS, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
     if (state := notes.checkpoint(job.id)) is not None:
-        box.writestr(CHECKPOINT, json.dumps(state))
+        box.writestr(CHECKPOINT, json.dumps(state, ensure_ascii=False))
     for name in job.artifacts:
         kept = notes.artifact_path(job.id, name)
         if os.path.isfile(kept):
@@ -112,7 +115,7 @@ def import_bundle(queue: Queue, path: str | os.PathLike[str]) -> JobHandle[Any]:
             return unpack(queue, Box(box))
     except InvalidJob as error:
         raise InvalidJob(f"{shown}: {error}; nothing was imported") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error) as error:
         raise InvalidJob(f"{shown}: not a bundle: {error}; give a file that job.bundle(...) has written") from None
 
 
@@ -180,8 +183,12 @@ class Box:
         for name in self.names:
             if name not in LARGEST and not name.startswith(ARTIFACTS):
                 raise InvalidJob(f"{name!r:.80} does not belong into a bundle")
-            if self.names.count(name) > 1:
-                raise InvalidJob(f"{name!r:.80} is in it twice")
+        twice = next((name for name, count in Counter(self.names).items() if count > 1), None)
+        if twice is not None:
+            raise InvalidJob(f"{twice!r:.80} is in it twice")
+        for member in box.infolist():
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise InvalidJob(f"{member.filename!r:.80} is packed in a way that a bundle never is")
         for name in (JOB, ENVIRONMENT):
             if name not in self.names:
                 raise InvalidJob(f"not a bundle: it has no {name}")

@@ -123,10 +123,11 @@ class JobContext:
     def artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Copies a file into the queue folder, where `job.artifacts` finds it under its name (or `name`).
 
-        A file of the same name from before is replaced. Raises `InvalidJob` for a folder, or a name that is a path.
+        A file of the same name from before is replaced. Raises `InvalidJob` for a folder, a name that is a path, and what is
+        more than a job may keep: 1,000 files, 4 GiB.
         """
         name = os.path.basename(os.fspath(path)) if name is None else name
-        self.telling.artifacts[name] = self.notes.keep_artifact(self.id, path, name)
+        self.telling.keep(path, name)
 
     @property
     def log(self) -> JobLogger:

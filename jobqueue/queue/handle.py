@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from jobqueue.errors import JobFailed, JobNotFound
+from jobqueue.inert import inert, inert_lines
 from jobqueue.model.job import Attempt, Failure, Job
 from jobqueue.model.progress import Progress
 from jobqueue.model.status import FINISHED, Status
@@ -193,10 +194,10 @@ class JobHandle(Generic[R]):
         """Prints the log as it grows, and at last what became of the job. Ctrl-C ends the following, and the job goes on."""
         try:
             for text in follow(self, tail):
-                print(text, end="", flush=True)
+                print(inert_lines(text), end="", flush=True)
             print(self.why())
         except KeyboardInterrupt:
-            print(f"\nno longer following {self.id}; it goes on")
+            print(f"\nno longer following {inert(self.id)}; it goes on")
 
     def items(self) -> list[dict[str, Any]]:
         """What `ctx.track` has done, oldest first: {track, key, seconds, metrics, at, attempt, round} for each item."""
@@ -236,4 +237,4 @@ class JobHandle(Generic[R]):
         except JobNotFound:
             status = "gone"
         note = f"; rejected: {self.conflict}" if self.outcome == "rejected" else ""
-        return f"<Job {self.id} {self._located.job.type} {status}{note}>"
+        return inert(f"<Job {self.id} {self._located.job.type} {status}{note}>")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from jobqueue.inert import inert
 from jobqueue.model.filter import Filter
 from jobqueue.model.status import Status
 from jobqueue.model.times import iso, short
@@ -68,7 +69,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == "healthy"
 
     def __str__(self) -> str:
-        return "\n".join([self.status, *(f"  {reason}" for reason in self.reasons)])
+        return "\n".join([self.status, *(f"  {inert(reason)}" for reason in self.reasons)])
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.model.job import Failure
 from jobqueue.queue.doctor import versions
+from jobqueue.queue.private import open_private
 from jobqueue.queue.registry import Registry
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ def to_notebook(job: JobHandle[Any], path: str | os.PathLike[str]) -> Path:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    with target.open("x", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
+    with open_private(target) as file:
+        file.write((json.dumps(document, indent=1) + "\n").encode())
     return target
 
 

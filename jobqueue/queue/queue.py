@@ -9,6 +9,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from jobqueue.errors import InvalidJob, JobNotFound
+from jobqueue.inert import inert
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
 from jobqueue.model.job import Job
@@ -380,4 +381,4 @@ class Queue:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{number} {status}" for status, number in self.store.counts().items())
-        return f"<Queue {self.store.url}: {counts}>"
+        return inert(f"<Queue {self.store.url}: {counts}>")

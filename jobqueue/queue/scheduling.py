@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 from msgspec.structs import replace
 
 from jobqueue.errors import InvalidJob, JobNotFound, ScheduleNotFound
+from jobqueue.inert import inert
 from jobqueue.model.control import Pause
 from jobqueue.model.job import Job
-from jobqueue.model.request import nearest
+from jobqueue.model.request import nearest, parse_payload
 from jobqueue.model.schedule import ScheduleRecord, describe, next_run, renewed
 from jobqueue.model.schedule_request import read_schedule
 from jobqueue.model.status import FINISHED
@@ -122,8 +123,8 @@ class Schedule:
         try:
             record = self.record
         except ScheduleNotFound:
-            return f"<Schedule {self.name}: removed>"
-        return f"<Schedule {self.name}: {record.type} {describe(record)}, {outlook(record, self.queue.clock.now())}>"
+            return inert(f"<Schedule {self.name}: removed>")
+        return inert(f"<Schedule {self.name}: {record.type} {describe(record)}, {outlook(record, self.queue.clock.now())}>")
 
 
 class Schedules(list[Schedule]):
@@ -178,7 +179,7 @@ def missing(queue: Queue, name: str) -> ScheduleNotFound:
 def schedule(queue: Queue, what: Any, payload: Mapping[str, Any] | None, given: dict[str, Any]) -> Schedule:
     options = queue.options | given
     if isinstance(what, str):
-        type, arguments = what, dict(payload or {})
+        type, arguments = what, parse_payload({} if payload is None else payload)
     else:
         type, arguments = call_of(what, (), payload or {}, importable=queue.store.url != MEMORY)
         options = options_of(what, options, arguments)

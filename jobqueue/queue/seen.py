@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobqueue.errors import StillRunning, Unsupported
+from jobqueue.inert import inert
 from jobqueue.model.limit import Budget, Limit
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.status import Status
@@ -95,6 +96,8 @@ class WorkerHandle:
     def refuse_strangers(self) -> None:
         if self.host != host():
             raise Unsupported(f"worker {self.owner}: runs on the host {self.host}; stop it there: kill {self.pid}")
+        if self.pid <= 1:  # it stands in a file; to the kernel, 0 and -1 are whole groups of processes
+            raise Unsupported(f"worker {self.owner}: {self.pid} is no process of a worker; its file is not to be trusted")
         if self.pid == os.getpid():
             raise Unsupported(f"worker {self.owner}: runs in this very process; call the stop() of its Worker object")
 
@@ -115,7 +118,7 @@ class WorkerHandle:
         types = "every type" if self.types is None else ", ".join(self.types)
         running = len(self.queue.store.held(self.owner))
         busy = f"{running} of {self.slots} slot{'' if self.slots == 1 else 's'} busy"
-        return f"<Worker {self.owner} on {self.host}, {short(self.age)} old: {busy}, serves {types}>"
+        return inert(f"<Worker {self.owner} on {self.host}, {short(self.age)} old: {busy}, serves {types}>")
 
 
 def held_by(store: Store, owner: str) -> list[Located]:

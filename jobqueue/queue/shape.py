@@ -17,7 +17,8 @@ Function = Callable[..., Any]
 SCALARS = (kinds.AnyType, kinds.NoneType, kinds.BoolType, kinds.IntType, kinds.FloatType, kinds.StrType, kinds.LiteralType)
 HOLDERS = (kinds.ListType, kinds.VarTupleType, kinds.TupleType, kinds.DictType, kinds.TypedDictType, kinds.UnionType)
 JSON_KINDS = (*SCALARS, *HOLDERS, kinds.Metadata, kinds.Field)
-PROBLEM = re.compile(r"(?P<problem>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
+QUOTES = ("Invalid enum value", "Invalid value")
+"""What msgspec says with the value behind it: a payload may hold what belongs into no log."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -153,8 +154,18 @@ def from_json(value: Any, kind: Any, root: str) -> Any:
     try:
         return msgspec.convert(value, kind, str_keys=True, dec_hook=decode_path)
     except msgspec.ValidationError as error:
-        match = PROBLEM.fullmatch(str(error))
-        assert match is not None
-        problem = match["problem"].replace("`null`", "`None`").replace("`", "")
-        where = root + (match["path"] or "") + (" (a key)" if match["key"] else "")
-        raise ValueError(f"{where}: {problem[:1].lower()}{problem[1:]}") from None
+        raise ValueError(in_words(str(error), root)) from None
+
+
+def in_words(said: str, root: str) -> str:
+    """What msgspec says of a value (`Expected `int`, got `str` - at `$.rows[3]``), with the place in front, and without
+    the value itself, which it quotes where the choice is limited."""
+    problem, at, place = said.rpartition(" - at ")
+    if not at or "`$" not in place:
+        problem, place = said, ""
+    key, _, path = place.partition("`$")
+    if problem.startswith(QUOTES):
+        problem = "is none of the values that it may have"
+    problem = problem.replace("`null`", "`None`").replace("`", "")
+    where = root + path.removesuffix("`") + (" (a key)" if key else "")
+    return f"{where}: {problem[:1].lower()}{problem[1:]}"

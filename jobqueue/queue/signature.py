@@ -44,7 +44,7 @@ def check_names(handler: Handler, payload: Mapping[str, Any]) -> None:
     takes = f"it takes {', '.join(shape.names) or 'no arguments'}"
     for name in payload:
         if not shape.open and name not in shape.names:
-            raise InvalidJob(f"{handler.type}: no argument {name!r}{nearest(str(name), set(shape.names))}; {takes}")
+            raise InvalidJob(f"{handler.type}: no argument {name!r:.80}{nearest(str(name), set(shape.names))}; {takes}")
     if not shape.required <= payload.keys():
         missing = [repr(name) for name in shape.names if name in shape.required and name not in payload]
         plural = "s" if len(missing) > 1 else ""

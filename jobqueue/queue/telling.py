@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from numbers import Real
 from typing import Any
 
 from jobqueue.errors import InvalidJob
+from jobqueue.model.json_value import check_json
 from jobqueue.model.progress import Progress
 from jobqueue.model.told import Told
-from jobqueue.store.base import Notes
+from jobqueue.store.base import LARGEST_ARTIFACTS, Notes
 
 EVERY = 0.1
 """Seconds between two writes, at least."""
@@ -22,6 +24,7 @@ SHARE = 40
 """And this many times what the last write took: a slow disk must not slow down the handler."""
 LONGEST_MESSAGE = 1000
 MOST_METRICS = 1000
+MOST_ARTIFACTS = 1000
 
 
 class Telling:
@@ -80,6 +83,7 @@ class Telling:
         amount = number(value, f"metric {name!r:.80}")
         if not isinstance(name, str) or not 0 < len(name) <= 200:
             raise InvalidJob(f"metric: {name!r:.80} is not a name; give a text of at most 200 characters")
+        check_json(name, "metric")
         with self.lock:
             total = self.metrics.get(name, 0.0) + amount
             if not math.isfinite(total):
@@ -90,6 +94,14 @@ class Telling:
             for scope in self.scopes:
                 scope[name] = scope.get(name, 0.0) + amount
         self.changed()
+
+    def keep(self, path: str | os.PathLike[str], name: str) -> None:
+        """A copy of a file under a name, beside what this attempt has kept before."""
+        others = [entry for kept, entry in self.artifacts.items() if kept != name]
+        if len(others) >= MOST_ARTIFACTS:
+            raise InvalidJob(f"artifact: the attempt has kept {MOST_ARTIFACTS:,} files already; make one archive of them")
+        room = LARGEST_ARTIFACTS - sum(entry["size"] for entry in others)
+        self.artifacts[name] = self.notes.keep_artifact(self.id, path, name, room)
 
     @contextmanager
     def counted(self) -> Iterator[dict[str, float]]:

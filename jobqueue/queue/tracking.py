@@ -15,6 +15,7 @@ from jobqueue.model.json_value import check_json
 if TYPE_CHECKING:
     from jobqueue.queue.context import JobContext
 
+LONGEST_KEY = 1000
 T = TypeVar("T")
 Key = str | int | Callable[[Any], Any] | None
 
@@ -112,9 +113,12 @@ def key_of(item: Any, key: Key, position: int) -> Any:
         found = found.item()
     if isinstance(found, (dict, list, tuple)):
         raise InvalidJob(
-            f"key: item {position} has the key {found!r:.80}; give one text or number, like key=lambda item: str(...)"
+            f"key: item {position} has a {type(found).__name__} for a key; give one text or number, like "
+            "key=lambda item: str(...)"
         )
     check_json(found, f"key of item {position}")
+    if isinstance(found, str) and len(found) > LONGEST_KEY:
+        raise InvalidJob(f"key: that of item {position} has {len(found):,} characters, above the limit of {LONGEST_KEY:,}")
     return found
 
 

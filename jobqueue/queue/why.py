@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from jobqueue.inert import inert
 from jobqueue.model.job import Job
 from jobqueue.model.status import Status
 from jobqueue.model.times import short
@@ -14,10 +15,12 @@ from jobqueue.store.base import Located, Store, WorkerInfo
 def why(store: Store, located: Located, now: datetime) -> str:
     """The first of the possible causes that holds, with what it was seen by."""
     if located.status is Status.PENDING:
-        return not_started(store, located)
-    if located.status is Status.CLAIMED:
-        return running(located, store.workers(), now)
-    return finished(located, now)
+        sentence = not_started(store, located)
+    elif located.status is Status.CLAIMED:
+        sentence = running(located, store.workers(), now)
+    else:
+        sentence = finished(located, now)
+    return inert(sentence)
 
 
 def finished(located: Located, now: datetime) -> str:

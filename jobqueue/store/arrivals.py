@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from jobqueue.store import files
-from jobqueue.store.layout import ARRIVALS, is_job_name
+from jobqueue.store.layout import ARRIVALS, file_name, is_job_name, job_id
 
 LARGEST = 1 << 20
 FREED = "/"
@@ -62,7 +62,7 @@ class Arrivals:
         self.heard += whole
         names = [os.fsdecode(line) for line in data[:whole].split(b"\n") if line]
         self.freed += [name[1:] for name in names if name[0] == FREED]
-        return [name for name in names if is_job_name(name) and "/" not in name], False
+        return [name for name in names if is_job_name(name) and file_name(job_id(name)) == name], False
 
     def was_emptied(self) -> bool:
         """Somebody emptied the file because it had grown; what stood between is for the rescan."""

@@ -25,6 +25,9 @@ from jobqueue.model.status import Status
 from jobqueue.model.told import Told
 from jobqueue.model.transition import Transition
 
+LARGEST_ARTIFACTS = 4 << 30
+"""What one job may keep, in bytes: all of its artifacts together."""
+
 
 class Located(msgspec.Struct, frozen=True):
     """A job and where it is. `owner` is the worker (or operation) that holds a claimed one.
@@ -170,10 +173,11 @@ class Notes(Protocol):
         Positions count all that was ever written; what was left out of a full log is skipped.
         """
 
-    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str, room: int = ...) -> dict[str, Any]:
         """Copies a file in; what the job's file says of it: {"size": bytes, "path": where it lies, from the queue folder on}.
 
-        Raises `InvalidJob` for a name that is not one plain file name of at most 200 bytes, and `OSError`.
+        Raises `InvalidJob` for a name that is not one plain file name of at most 200 bytes, for what is no regular file or
+        has more bytes than there is `room`, and `OSError`.
         """
 
     def artifact_path(self, id: str, name: str) -> str:

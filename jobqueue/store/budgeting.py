@@ -18,6 +18,7 @@ from jobqueue.model.budget import Spent, period_of, settle
 from jobqueue.model.clock import Clock
 from jobqueue.model.limit import Budget
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.journal import Journal
 from jobqueue.store.keys import Keys
 from jobqueue.store.ruling import Ruling
@@ -126,5 +127,5 @@ def read_tally(file: int) -> Tally | None:
 def decode_tally(data: bytes) -> Tally | None:
     try:
         return msgspec.json.decode(data, type=Tally)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         return None

@@ -7,8 +7,8 @@ import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
-from shlex import quote
 
+from jobqueue.inert import shell_word
 from jobqueue.model.filter import status_of
 from jobqueue.model.job import Job
 from jobqueue.model.status import FINISHED, Status
@@ -65,7 +65,7 @@ def find_wrong_outcomes(spool: Spool) -> Iterator[Problem]:
 def wrong_outcome(spool: Spool, place: Place, job: Job, seen: Look) -> Iterator[Problem]:
     if not job.finished:
         if not has_reason(place):
-            fix = f"to run it: mv {quote(shown(place))} pending/; otherwise delete it"
+            fix = f"to run it: mv {shell_word(shown(place))} pending/; otherwise delete it"
             yield Problem("no outcome", shown(place), "never ran, so it was moved here by hand", fix, mark=seen.mark)
     elif status_of(job) is not place.status:
         outcome = "an error" if job.error is not None else "a result"
@@ -73,7 +73,7 @@ def wrong_outcome(spool: Spool, place: Place, job: Job, seen: Look) -> Iterator[
             "outcome in the wrong folder",
             shown(place),
             f"carries {outcome}",
-            f"mv {quote(shown(place))} {status_of(job)}/",
+            f"mv {shell_word(shown(place))} {status_of(job)}/",
             partial(move_to_its_folder, spool, place),
             "moved to the folder that the outcome speaks of",
             mark=seen.mark,
@@ -82,7 +82,7 @@ def wrong_outcome(spool: Spool, place: Place, job: Job, seen: Look) -> Iterator[
 
 def unreadable(spool: Spool, place: Place, seen: Look) -> Problem:
     mend = partial(set_aside, spool, place)
-    fix = f"mend it and: mv {quote(shown(place))} pending/"
+    fix = f"mend it and: mv {shell_word(shown(place))} pending/"
     mended = "set aside in failed/, with the reason beside"
     return Problem("unreadable file", shown(place), seen.problem, fix, mend, mended, mark=seen.mark)
 
@@ -132,7 +132,7 @@ def find_lone_reasons(spool: Spool) -> Iterator[Problem]:
         if name.endswith(REASON) and name not in wanted and age(failed, name) > MINUTE:
             mend = partial(remove_lone_reason, failed, name)
             path = f"failed/{name}"
-            yield Problem("reason without its file", path, "is left over", f"rm {quote(path)}", mend, "removed")
+            yield Problem("reason without its file", path, "is left over", f"rm {shell_word(path)}", mend, "removed")
 
 
 def remove_lone_reason(failed: int, name: str) -> bool:
@@ -156,7 +156,9 @@ def find_open_files(spool: Spool) -> Iterator[Problem]:
             mode = f"has mode {stat.S_IMODE(seen.st_mode):04o}"
             if is_ours(place.name):
                 mend = partial(make_private, place)
-                yield Problem("readable by others", shown(place), mode, f"chmod 600 {quote(shown(place))}", mend, "chmod 600")
+                yield Problem(
+                    "readable by others", shown(place), mode, f"chmod 600 {shell_word(shown(place))}", mend, "chmod 600"
+                )
             elif not sheltered:
                 yield Problem("dropped files readable by others", shown(place), mode, "chmod 700 the queue folder")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.clock import Clock
 from jobqueue.model.control import Control
 from jobqueue.model.gate import ParentState, Verdict, judge
@@ -31,7 +31,7 @@ from jobqueue.store.strangers import Strangers, arrival, stamp_of
 from jobqueue.store.taking import Taking
 from jobqueue.store.watch import Watch
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 T = TypeVar("T")
 
 BUSY_AFTER = 20
@@ -246,7 +246,7 @@ class Claiming:
             self.not_now(name, job, verdict)
             return None
         if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
-            message = f"the key {job.idempotency_key!r} is held by {holder}"
+            message = f"its idempotency key is held by {holder}"
             self.index.hold(name, LEAVING)
             self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
             return None

@@ -19,6 +19,8 @@ PRETTY = 64 << 10
 """Above so many bytes a file is written without indents: they could make it many times larger, and larger than may be read."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 encoder = msgspec.json.Encoder()
+UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+"""All that reading a support file may raise, whatever a power cut or somebody else has left in it."""
 
 
 def encode(job: Job) -> bytes:
@@ -56,7 +58,7 @@ def refuse_constant(word: str) -> NoReturn:
 def finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise UnreadableJob(f"the number {text:.40} is too large")
+        raise UnreadableJob("a number is too large for a float; write it as a text")
     return number
 
 

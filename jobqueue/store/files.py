@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from jobqueue.errors import Unsupported
 
@@ -159,20 +158,15 @@ def remove(folder: int, name: str) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def remove_path(path: Path) -> None:
-    step("unlink")
-    path.unlink(missing_ok=True)
-
-
 def remove_folder(parent: int, name: str) -> bool:
-    """Removes an empty folder; False when something lies in it."""
+    """Removes an empty folder; False when something lies in it, or it is none."""
     step("rmdir")
     try:
         os.rmdir(name, dir_fd=parent)
     except FileNotFoundError:
         return True
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             return False
         raise
     return True

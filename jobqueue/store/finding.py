@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 from msgspec.structs import force_setattr
 
+from jobqueue.inert import inert
+
 Level = Literal["ok", "warn", "fail"]
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -27,8 +28,7 @@ class Finding(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         """One printable line, whatever the names of files are made of."""
         for field in ("what", "found", "fix"):
-            text = getattr(self, field).encode("utf-8", "backslashreplace").decode().translate(ESCAPES)
-            force_setattr(self, field, text)
+            force_setattr(self, field, inert(getattr(self, field)))
 
     def __str__(self) -> str:
         return f"{self.level:4} {self.what}: {self.found}" + (f"; {self.fix}" if self.fix else "")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobqueue.errors import QueueFolderError
+from jobqueue.inert import shell_word
 from jobqueue.model.status import Status
 from jobqueue.store import files
 from jobqueue.store.layout import HIDDEN, STATUS_FOLDERS, SUPPORT_FOLDERS, file_name, is_job_name, is_owner_folder
@@ -49,7 +50,7 @@ class Folder:
             if create:
                 self.make()
             self.root = files.open_folder(str(self.path))
-            self.check_root()
+            self.check_private(self.root, self.path)
             for name in (*STATUS_FOLDERS, HIDDEN):
                 self.fds[name] = self.open(name, self.root, create)
             for name in SUPPORT_FOLDERS:
@@ -58,15 +59,17 @@ class Folder:
             raise
         except FileNotFoundError as error:
             missing = self.path / (error.filename or "")
-            raise QueueFolderError(f"{missing}: no such folder; make the queue with: jobqueue init {self.path}") from None
+            raise QueueFolderError(
+                f"{missing}: no such folder; make the queue with: jobqueue init {shell_word(str(self.path))}"
+            ) from None
         except PermissionError as error:
             raise QueueFolderError(
                 f"{self.path}: {error.strerror} ({error.filename}); it must belong to you: chown or chmod it"
             ) from None
         except OSError as error:
             raise QueueFolderError(f"{self.path}: cannot be used as a queue folder: {error.strerror or error}") from None
-        for name in (*STATUS_FOLDERS, HIDDEN):
-            self.check_private(self.fds[name], self.path / name)
+        for name, fd in self.fds.items():
+            self.check_private(fd, self.path_to(name))
         self.check_one_file_system()
         if create:
             self.check_writable()
@@ -77,7 +80,10 @@ class Folder:
     def make(self) -> None:
         if self.path.is_symlink():
             raise QueueFolderError(f"{self.path}: is a symlink; name the folder it points to ({self.path.resolve()})")
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for parent in reversed(self.path.parents):  # whatever the umask, nobody else may change what lies on the way to it
+            if not parent.exists():
+                parent.mkdir(mode=0o755, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
 
     def open(self, name: str, parent: int, create: bool) -> int:
         if create:
@@ -94,17 +100,22 @@ class Folder:
         except FileNotFoundError:
             return self.open(name, parent, create=True)
 
-    def check_root(self) -> None:
-        self.check_private(self.root, self.path)
-        seen = os.fstat(self.root)
-        if seen.st_uid != os.geteuid() and os.geteuid() != 0:
-            raise QueueFolderError(f"{self.path}: belongs to user {seen.st_uid}, not to you; use a folder of your own")
+    def path_to(self, name: str) -> Path:
+        return self.path / (f"{HIDDEN}/{name}" if name in SUPPORT_FOLDERS else name)
 
     def check_private(self, fd: int, path: Path) -> None:
-        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        """Whoever may write in there can run jobs as us. To root every owner is welcome: root works for others."""
+        seen, me = os.fstat(fd), os.geteuid()
+        if seen.st_uid != me and (me != 0 or seen.st_uid != os.fstat(self.root).st_uid):
+            raise QueueFolderError(
+                f"{path}: belongs to user {seen.st_uid}, not to you (user {me}); use a folder of your own, or have it given to "
+                f"you: chown -R {me} {shell_word(str(self.path))}"
+            )
+        mode = stat.S_IMODE(seen.st_mode)
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise QueueFolderError(
-                f"{path}: others may write here (mode {mode:04o}), so they could run jobs as you; do: chmod go-w {path}"
+                f"{path}: others may write here (mode {mode:04o}), so they could run jobs as you; "
+                f"do: chmod go-w {shell_word(str(path))}"
             )
 
     def check_one_file_system(self) -> None:
@@ -118,9 +129,10 @@ class Folder:
 
     def check_writable(self) -> None:
         for name in self.fds:
-            path = self.path / (f"{HIDDEN}/{name}" if name in SUPPORT_FOLDERS else name)
-            if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                raise QueueFolderError(f"{path}: is read-only for you; give yourself write permission, or mount it writable")
+            if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=self.fds[name]):
+                raise QueueFolderError(
+                    f"{self.path_to(name)}: is read-only for you; give yourself write permission, or mount it writable"
+                )
 
     def in_place(self) -> bool:
         """Whether the path still leads to the folder that is held open, and the names in it to those in there."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import logging
 import os
 import threading
 import zlib
@@ -28,10 +27,12 @@ from typing import IO
 
 import msgspec
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.entry import AttemptEntry, Entry
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE as UNREADABLE_TEXT
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 ENDING = ".jsonl"
 PACKED = ".gz"
@@ -166,7 +167,7 @@ def attempt_in(line: bytes) -> AttemptEntry | None:
     """None for a line that is torn, or about something else."""
     try:
         return attempt_decoder.decode(line)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE_TEXT:
         return None
 
 
@@ -176,7 +177,7 @@ def is_entry(line: bytes) -> bool:
         return True
     try:
         return bool(msgspec.json.decode(line, type=Said).what)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE_TEXT:
         return False
 
 

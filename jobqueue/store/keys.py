@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from jobqueue.errors import InvalidTime
 from jobqueue.model.times import parse_duration
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 
 TRIES = 4
 A_MOMENT = 0.0003
@@ -112,7 +113,7 @@ class Keys:
         """What the file says; a file that was never written, or torn by a power cut, says nothing."""
         try:
             record = msgspec.json.decode(os.pread(file, 1 << 16, 0), type=KeyRecord)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             return None
         return replace(record, id=os.fsdecode(record.id.encode("latin-1", "replace"))) if record.odd else record
 

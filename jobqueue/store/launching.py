@@ -25,12 +25,17 @@ class Launched(NamedTuple):
 
     process: subprocess.Popen[bytes]
     output: Path
+    folder: int
 
     def last_words(self) -> str:
         """The end of what it said, as text."""
-        with suppress(OSError), self.output.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS))
-            return file.read().decode("utf-8", "replace").strip()
+        with suppress(OSError):
+            file = os.open(self.output.name, files.LOOK, dir_fd=self.folder)
+            try:
+                start = max(0, os.fstat(file).st_size - LAST_WORDS)
+                return os.pread(file, LAST_WORDS, start).decode("utf-8", "replace").strip()
+            finally:
+                os.close(file)
         return ""
 
 
@@ -48,7 +53,7 @@ def launch(spool: Spool, command: Sequence[str]) -> Launched:
         os.close(file)
     # As long as we live it is our child: without this it would stay a zombie when it ends.
     threading.Thread(target=process.wait, name="jobqueue-reaper", daemon=True).start()
-    return Launched(process, spool.path / HIDDEN / OUTPUT / name)
+    return Launched(process, spool.path / HIDDEN / OUTPUT / name, folder)
 
 
 def forget_old(folder: int) -> None:

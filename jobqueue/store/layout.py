@@ -143,13 +143,6 @@ def os_bytes(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def shown(name: str) -> str:
-    """A name in one printable line, for logs: nothing in it ends a line, moves a cursor or turns the writing around."""
-    if name.isprintable():
-        return name
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
-
-
 def is_owner_folder(name: str) -> bool:
     return name[0] != "." and owner_of(name) != ""
 

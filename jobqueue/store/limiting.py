@@ -17,7 +17,6 @@ A file that cannot be read is counted anew from claimed/, with its rate used up:
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,18 +25,20 @@ from datetime import datetime
 
 import msgspec
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.gate import RUN, Verdict, judge_limit
 from jobqueue.model.job import Job
 from jobqueue.model.limit import KEY, MOST_STARTS, Limit, Rules, limits_on, merge
 from jobqueue.store import files
 from jobqueue.store.base import Claim
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.folder import Folder
 from jobqueue.store.intake import look
 from jobqueue.store.keys import Keys, key_file_name
-from jobqueue.store.layout import OPERATION, job_id, owner_of, shown
+from jobqueue.store.layout import OPERATION, job_id, owner_of
 from jobqueue.store.locks import Locks
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 LARGEST = 16 << 20
 
@@ -103,7 +104,7 @@ class Limiting:
             return Counted(name)
         try:
             return msgspec.json.decode(data, type=Counted)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             return Counted(name, [time.time()] * MOST_STARTS, self.recount(name))
 
     def recount(self, name: str) -> dict[str, str]:
@@ -119,7 +120,7 @@ class Limiting:
         return {name: folder for name, folder in holders.items() if self.holds(as_name(name), folder)}
 
     def holds(self, name: str, claim_folder: str) -> bool:
-        if "/" in name or "/" in claim_folder or not claim_folder:
+        if not is_plain(name) or not is_plain(claim_folder):
             return False
         try:
             here = files.exists(self.folder.claimed, f"{claim_folder}/{name}")
@@ -133,7 +134,7 @@ class Limiting:
         try:
             data = files.read_small(self.files.folder, key_file_name(name), LARGEST)
             return msgspec.json.decode(data, type=Counted)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        except (OSError, *UNREADABLE):
             return Counted(name)
 
     def running(self, name: str) -> list[str]:
@@ -222,7 +223,7 @@ class Places:
         try:
             self.note(claim_folder, name, claim.claimed_at)
         except OSError as error:
-            log.error("cannot note the start of %s (%s); trying again later", shown(name), error.strerror)
+            log.error("cannot note the start of %s (%s); trying again later", name, error.strerror)
             return False
         return True
 
@@ -248,6 +249,11 @@ def write(file: int, counted: Counted) -> None:
     files.step("limit")
     data = msgspec.json.encode(counted)
     os.pwrite(file, data.ljust(os.fstat(file).st_size - 1) + b"\n", 0)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name out of a file that may be torn, or anybody's, can be that of something in a folder."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
 def names_on(job: Job) -> set[str]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from weakref import finalize
 
 from filelock import FileLock
 
@@ -26,24 +27,26 @@ def host() -> str:
 
 
 class Locks:
-    """The lock files of one queue folder."""
+    """The lock files of one queue folder. `fd` is a descriptor of the folder, for as long as this is in use; without it
+    one is opened here. What the path leads to is looked at before and after each lock, since filelock takes a path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fd: int | None = None) -> None:
         self.folder = folder
+        self.fd = files.open_folder(str(folder)) if fd is None else fd
+        if fd is None:
+            finalize(self, os.close, self.fd)
         self.held: dict[str, FileLock] = {}
 
     def take(self, owner: str) -> None:
         """Holds the lock of an owner until `drop` or the end of the process."""
-        lock = self.lock_file(owner)
-        lock.acquire(timeout=0)
-        self.held[owner] = lock
+        self.held[owner] = self.acquired(owner, timeout=0)
 
     def drop(self, owner: str) -> None:
         """Lets go of an owner that has ended well, and removes its lock file: the name never comes again."""
         lock = self.held.pop(owner, None)
         if lock is not None:
             with suppress(OSError):
-                files.remove_path(self.folder / owner)
+                files.remove(self.fd, owner)
             lock.release()
 
     def release(self, owner: str) -> None:
@@ -64,15 +67,17 @@ class Locks:
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
         """Waits for a lock that is about something, not someone, and holds it for as long as the block lasts."""
-        with self.lock_file(name):
+        lock = self.acquired(name, timeout=-1)
+        try:
             yield
+        finally:
+            lock.release()
 
     @contextmanager
     def try_hold(self, name: str) -> Iterator[bool]:
         """The same without waiting: False where somebody else holds it."""
         try:
-            lock = self.lock_file(name)
-            lock.acquire(timeout=0)
+            lock = self.acquired(name, timeout=0)
         except OSError:  # held by somebody, or (a folder, a link, no more descriptors) nobody can tell
             yield False
             return
@@ -91,7 +96,7 @@ class Locks:
         if self.holds(owner):
             return True
         try:
-            file = os.open(self.folder / owner, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            file = os.open(owner, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
         except FileNotFoundError:
             return False
         except OSError:  # a folder, a link, not ours: nobody can tell, so nothing is taken from it
@@ -114,14 +119,29 @@ class Locks:
         if descriptor is None:
             return False
         try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self.folder / owner))
+            return os.path.samestat(os.fstat(descriptor), os.stat(owner, dir_fd=self.fd, follow_symlinks=False))
         except FileNotFoundError:
             return False
 
-    def lock_file(self, owner: str) -> FileLock:
-        if not self.folder.is_dir():  # filelock would make it, and so half a queue where one was removed
-            raise QueueFolderError(f"{self.folder}: is gone: the queue folder was moved or removed while it was in use")
-        return FileLock(self.folder / owner, thread_local=False, mode=0o600, fallback_to_soft=False)
+    def acquired(self, owner: str, *, timeout: float) -> FileLock:
+        """The lock, held; nothing is made or kept where the path leads elsewhere than to our folder."""
+        self.check(os.fstat(self.fd), self.folder)
+        lock = FileLock(self.folder / owner, thread_local=False, mode=0o600, fallback_to_soft=False)
+        lock.acquire(timeout=timeout)
+        try:
+            self.check(os.fstat(lock._context.lock_file_fd or -1), owner, self.fd)
+        except BaseException:
+            lock.release()
+            raise
+        return lock
+
+    def check(self, ours: os.stat_result, path: Path | str, fd: int | None = None) -> None:
+        try:
+            if os.path.samestat(ours, os.stat(path, dir_fd=fd, follow_symlinks=False)):
+                return
+        except FileNotFoundError:
+            pass
+        raise QueueFolderError(f"{self.folder}: is gone: the queue folder was moved or removed while it was in use")
 
     def close(self) -> None:
         for owner in list(self.held):

@@ -9,14 +9,14 @@ Positions count every byte that was ever written, so that whoever follows the lo
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 
+from jobqueue.inert import inert_logger
 from jobqueue.store import files
 from jobqueue.store.commit import Scratch
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 LEFT_OUT = "\n--- %d bytes left out ---\n"
 GAP = re.compile(rb"\n--- (\d{1,18}) bytes left out ---\n")

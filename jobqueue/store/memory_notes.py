@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from jobqueue.model.json_value import check_json
 from jobqueue.model.progress import Progress
+from jobqueue.store.base import LARGEST_ARTIFACTS
 from jobqueue.store.logfile import leave_out, section
-from jobqueue.store.notes import MAX_LOG_SIZE, check_artifact_name
+from jobqueue.store.notes import MAX_LOG_SIZE, check_artifact, check_artifact_name, encode_checkpoint
 
 
 class MemoryLog:
@@ -64,8 +64,7 @@ class MemoryNotes:
         return None if state is None else msgspec.json.decode(state)
 
     def set_checkpoint(self, id: str, state: Any) -> None:
-        check_json(state, "state")
-        self.checkpoints[id] = msgspec.json.encode(state)
+        self.checkpoints[id] = encode_checkpoint(state)
 
     def items(self, id: str) -> list[dict[str, Any]]:
         return [msgspec.json.decode(row) for row in self.rows.get(id, ())]
@@ -79,7 +78,8 @@ class MemoryNotes:
     def read_log(self, id: str, *, start: int = 0, last: int | None = None) -> tuple[bytes, int]:
         return section(self.logs.get(id, b""), start, last)
 
-    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str, room: int = LARGEST_ARTIFACTS) -> dict[str, Any]:
+        check_artifact(path, room)
         target = self.artifact_path(id, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(path, target)

@@ -6,9 +6,7 @@ claim folder, and is renamed to where it belongs, as one group with shared syncs
 
 from __future__ import annotations
 
-import logging
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +14,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from jobqueue.inert import inert, inert_logger, shell_word
 from jobqueue.model.clock import Clock
 from jobqueue.model.job import Attempt, Failure, Job
 from jobqueue.model.status import FINISHED, Status
@@ -30,17 +29,17 @@ from jobqueue.store.layout import (
     REASON,
     SUFFIX,
     copy_name,
+    file_name,
     free_name,
     is_ours,
     job_id,
     reason_name,
-    shown,
 )
 from jobqueue.store.locks import Locks, new_owner
 from jobqueue.store.owners import Owners
 from jobqueue.store.recording import Recording
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 COARSE_CLOCK = 20_000_000
 AT_ONCE = 1000
@@ -296,10 +295,10 @@ class Moving:
         failed = self.folder.by_status[Status.FAILED]
         done = self.folder.by_status[Status.DONE]
         name = free_name(name, lambda other: files.exists(failed, other) or files.exists(done, other) or self.has_reason(other))
-        text = f"{problem}\n\nThis file was dropped into pending/ and cannot be a job. Mend it and move it back there:\n"
-        text += f"    mv {shlex.quote('failed/' + name)} pending/\n"
+        text = f"{inert(problem)}\n\nThis file was dropped into pending/ and cannot be a job. Mend it and move it back there:\n"
+        text += f"    mv {shell_word('failed/' + name)} pending/\n"
         files.write_new(failed, reason_name(name), text.encode("utf-8", "surrogateescape"))
-        log.warning("set aside %s: %s", shown(name), shown(problem))
+        log.warning("set aside %s: %s", name, problem)
         return name
 
     def has_reason(self, name: str) -> bool:
@@ -327,4 +326,5 @@ class Moving:
             files.move(source, reason_name(name), target, reason_name(name))
 
     def in_trash(self, name: str) -> Job | None:
-        return look(self.folder.fds["trash"], name).job
+        """`name` may come out of a file that others can write to: only the name of a job is looked for."""
+        return look(self.folder.fds["trash"], name).job if file_name(job_id(name)) == name else None

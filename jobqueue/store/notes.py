@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +23,8 @@ from jobqueue.errors import InvalidJob
 from jobqueue.model.json_value import check_json
 from jobqueue.model.progress import Progress
 from jobqueue.store import files
+from jobqueue.store.base import LARGEST_ARTIFACTS
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
 from jobqueue.store.layout import HIDDEN, LONGEST_NAME, file_name, note_name, os_bytes
@@ -29,6 +32,7 @@ from jobqueue.store.logfile import FileLog, read_log
 
 MAX_LOG_SIZE = 1 << 20
 LONGEST_ARTIFACT_NAME = 200
+LARGEST_CHECKPOINT = 16 << 20
 COPY_AT_ONCE = 1 << 20
 encode = msgspec.json.Encoder().encode
 ENDINGS = {"progress": ".json", "checkpoints": ".json", "items": ".rows", "logs": ".log", "artifacts": ""}
@@ -52,7 +56,7 @@ class FileNotes:
     def progress(self, id: str) -> Progress | None:
         try:
             return msgspec.json.decode(files.read_small(self.fds["progress"], name_of(id)), type=Progress)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        except (OSError, *UNREADABLE):
             return None
 
     def set_progress(self, id: str, progress: Progress) -> None:
@@ -79,8 +83,7 @@ class FileNotes:
             return None
 
     def set_checkpoint(self, id: str, state: Any) -> None:
-        check_json(state, "state")
-        self.lasting.replace(self.fds["checkpoints"], name_of(id), encode(state))
+        self.lasting.replace(self.fds["checkpoints"], name_of(id), encode_checkpoint(state))
 
     # -- items
 
@@ -91,7 +94,7 @@ class FileNotes:
             return []
         found = []
         for line in lines:
-            with suppress(msgspec.DecodeError, msgspec.ValidationError):
+            with suppress(*UNREADABLE):
                 found.append(msgspec.json.decode(line, type=dict[str, Any]))
         return found
 
@@ -113,13 +116,14 @@ class FileNotes:
 
     # -- artifacts
 
-    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    def keep_artifact(self, id: str, path: str | os.PathLike[str], name: str, room: int = LARGEST_ARTIFACTS) -> dict[str, Any]:
         check_artifact_name(name)
+        check_artifact(path, room)
         files.make_folder(stem_of(id), self.fds["artifacts"])
         folder = files.open_folder(stem_of(id), self.fds["artifacts"])
         temporary = self.passing.new_name()
         try:
-            size = copy(path, self.fds["tmp"], temporary, sync=self.durable)
+            size = copy(path, self.fds["tmp"], temporary, room, sync=self.durable)
             files.replace(self.fds["tmp"], temporary, folder, name)
             self.lasting.settle([folder])
         finally:
@@ -196,22 +200,59 @@ def check_artifact_name(name: str) -> None:
     """One plain name: it becomes a path."""
     if not isinstance(name, str) or not name or "/" in name or "\0" in name or name[0] == ".":
         raise InvalidJob(f"artifact: {name!r:.80} is not a plain file name; give one without '/' and without a leading dot")
+    if not is_text(name):
+        raise InvalidJob(f"artifact: {name!r:.80} is not UTF-8, and no JSON can hold it; give another name")
     if len(os_bytes(name)) > min(LONGEST_ARTIFACT_NAME, LONGEST_NAME):
         raise InvalidJob(f"artifact: {name!r:.80} is longer than {LONGEST_ARTIFACT_NAME} bytes; give a shorter name")
 
 
-def copy(path: str | os.PathLike[str], folder: int, name: str, *, sync: bool) -> int:
-    """A copy of a file as a new, private one; returns its size in bytes."""
+def is_text(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def check_artifact(path: str | os.PathLike[str], room: int) -> None:
+    """Whether it can be copied: a device or a pipe has no end, and `room` is what the job may still keep, in bytes."""
     if os.path.isdir(path):
         raise InvalidJob(f"artifact: {os.fspath(path)} is a folder; make one file of it, with shutil.make_archive for instance")
+    seen = os.stat(path)
+    if not stat.S_ISREG(seen.st_mode):
+        raise InvalidJob(f"artifact: {os.fspath(path)} is no regular file; write what is in it to one")
+    if seen.st_size > room:
+        raise too_large(path)
+
+
+def too_large(path: str | os.PathLike[str]) -> InvalidJob:
+    return InvalidJob(
+        f"artifact: with {os.fspath(path)} the job would keep more than {LARGEST_ARTIFACTS:,} bytes; leave it where it is and "
+        "return its path"
+    )
+
+
+def encode_checkpoint(state: Any) -> bytes:
+    check_json(state, "state")
+    data = encode(state)
+    if len(data) > LARGEST_CHECKPOINT:
+        raise InvalidJob(
+            f"state: {len(data):,} bytes, above the limit of {LARGEST_CHECKPOINT:,} for a checkpoint; save the path of a file"
+        )
+    return data
+
+
+def copy(path: str | os.PathLike[str], folder: int, name: str, room: int, *, sync: bool) -> int:
+    """A copy of a file as a new, private one; returns its size in bytes."""
     with open(path, "rb") as source:
         files.write_new(folder, name, b"")
         target = os.open(name, files.APPEND, dir_fd=folder)
         try:
             size = 0
             while block := source.read(COPY_AT_ONCE):
-                files.write_all(target, block)
                 size += len(block)
+                if size > room:  # it grows while it is read
+                    raise too_large(path)
+                files.write_all(target, block)
             if sync:
                 files.sync_file(target)
         finally:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from jobqueue.store import files
 from jobqueue.store.base import WorkerInfo
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Reserve, Scratch
 from jobqueue.store.folder import Folder
 from jobqueue.store.layout import RESERVE, folders_of
@@ -66,6 +67,7 @@ class Owners:
 
     def info(self, owner: str) -> WorkerInfo | None:
         try:
-            return msgspec.json.decode(files.read_small(self.workers, owner + SAID), type=WorkerInfo)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            info = msgspec.json.decode(files.read_small(self.workers, owner + SAID), type=WorkerInfo)
+        except (OSError, *UNREADABLE):
             return None
+        return replace(info, owner=owner)  # whose it is, its name says: from an owner paths are made

@@ -21,7 +21,7 @@ from jobqueue.store.folder import ROUNDS, Folder, Place
 from jobqueue.store.intake import LARGEST, Look, Mark, look
 from jobqueue.store.layout import (
     OPERATION,
-    SUFFIX,
+    file_name,
     folders_of,
     is_delayed_name,
     is_job_name,
@@ -171,8 +171,10 @@ class Reading:
 
     def resting_of(self, status: Status, ids: Sequence[str]) -> Iterator[Resting]:
         for id in ids:
+            name = file_name(id)
             with suppress(FileNotFoundError):
-                yield resting(id, os.stat(id + SUFFIX, dir_fd=self.folder.by_status[status], follow_symlinks=False))
+                if name is not None:
+                    yield resting(id, os.stat(name, dir_fd=self.folder.by_status[status], follow_symlinks=False))
 
     def moved_at(self, place: Place) -> float:
         try:

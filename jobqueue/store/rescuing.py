@@ -45,7 +45,7 @@ class Rescuing:
         info = self.owners.info(owner)
         outcomes: list[Outcome] = []
         for claim_folder in folders_of(owner):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):  # a link in its place is not ours to follow, or to mend
                 names = os.listdir(self.folder.claim_folder(claim_folder))
                 for name in filter(is_job_name, names):
                     outcomes += self.recovery(Held(claim_folder, name), owner, info)

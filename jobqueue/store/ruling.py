@@ -10,6 +10,7 @@ import msgspec
 from jobqueue.errors import QueueFolderError
 from jobqueue.model.control import Control
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
 from jobqueue.store.layout import CONTROL, RULING
@@ -35,7 +36,7 @@ class Ruling:
         if mark != self.seen:
             try:
                 self.known = msgspec.json.decode(files.read_small(self.folder.hidden, CONTROL), type=Control)
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            except UNREADABLE as error:
                 raise QueueFolderError(
                     f"{self.folder.path}/.jobqueue/{CONTROL}: cannot be read ({error}); remove it to resume"
                 ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -12,15 +11,16 @@ from contextlib import contextmanager
 
 import msgspec
 
-from jobqueue.errors import InvalidJob
+from jobqueue.inert import inert_logger
 from jobqueue.model.schedule import ScheduleRecord
 from jobqueue.model.schedule_request import checked, parse_name
 from jobqueue.store import files
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Scratch
-from jobqueue.store.layout import SCHEDULES, SUFFIX, is_job_name, job_id, shown
+from jobqueue.store.layout import SCHEDULES, SUFFIX, is_job_name, job_id
 from jobqueue.store.locks import Locks
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 Mark = tuple[int, int, int]
 COARSE_CLOCK = 50_000_000
@@ -76,14 +76,14 @@ class FileSchedules:
             return checked(record, job_id(file))
         except FileNotFoundError:
             return None
-        except (OSError, InvalidJob, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        except (OSError, *UNREADABLE) as error:
             self.report(file, str(error))
             return None
 
     def report(self, file: str, why: str) -> None:
         if self.problems.get(file) != why:
             self.problems[file] = why
-            log.warning("%s/%s is no schedule and is left out: %s", SCHEDULES, shown(file), why)
+            log.warning("%s/%s is no schedule and is left out: %s", SCHEDULES, file, why)
 
     def put(self, record: ScheduleRecord) -> None:
         data = msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from jobqueue.inert import shell_word
 from jobqueue.store import files
 from jobqueue.store.finding import Finding, Level, problems, size
 from jobqueue.store.folder import Folder
@@ -33,7 +34,7 @@ def selftest(folder: Folder) -> list[Finding]:
                 findings += guarded(what, lambda attempt=attempt: attempt(place))  # type: ignore[misc]
     except OSError as error:
         found = f"nothing can be written below {HIDDEN}/tmp: {error.strerror or error}"
-        findings.append(Finding("fail", "writing", found, f"look at df, mount and ls -ld {folder.path}"))
+        findings.append(Finding("fail", "writing", found, f"look at df, mount and ls -ld {where(folder)}"))
     return findings
 
 
@@ -58,6 +59,11 @@ def summary(findings: Sequence[Finding]) -> str:
     return f"{Path(fine.get('queue folder', 'queue')).name}: {'; '.join(parts)}"
 
 
+def where(folder: Folder) -> str:
+    """Its path, as a shell takes it."""
+    return shell_word(str(folder.path))
+
+
 # Looked at
 
 
@@ -78,7 +84,7 @@ def look_for_mounts(folder: Folder) -> Finding:
             opened.append((name, files.open_folder(name, folder.root)))
         others = apart(opened, folder.root)
     except FileNotFoundError as error:
-        return Finding("fail", "one file system", f"{error.filename}/ is gone", f"jobqueue init {folder.path}")
+        return Finding("fail", "one file system", f"{error.filename}/ is gone", f"jobqueue init {where(folder)}")
     except NotADirectoryError as error:
         return Finding("fail", "one file system", f"{error.filename} is no folder (a link is not followed)", "move it away")
     finally:
@@ -98,13 +104,28 @@ def look_at_permissions(folder: Folder) -> Finding:
     if not folder.in_place():
         return Finding("fail", "permissions", "the folder was moved or replaced since it was opened", "open the queue again")
     if mode & 0o022:
-        return Finding("fail", "permissions", f"{found}: others could run jobs as you", f"chmod go-w {folder.path}")
+        return Finding("fail", "permissions", f"{found}: others could run jobs as you", f"chmod go-w {where(folder)}")
     if seen.st_uid != me:
         found = f"{found}, but you are {me}: what you enqueue, that owner's workers cannot take"
-        return Finding("warn", "permissions", found, f"work as the owner, or: chown -R {me} {folder.path}")
+        return Finding("warn", "permissions", found, f"work as the owner, or: chown -R {me} {where(folder)}")
     if mode & 0o077:
-        return Finding("warn", "permissions", f"{found}: others can see the names of jobs", f"chmod 700 {folder.path}")
+        return Finding("warn", "permissions", f"{found}: others can see the names of jobs", f"chmod 700 {where(folder)}")
     return Finding("ok", "permissions", found)
+
+
+def look_at_parents(folder: Folder) -> Finding | None:
+    """Whoever may rename what lies on the way to the queue can put another in its place: one of yours, since no other is
+    opened, so nothing of theirs is run; but your jobs are then elsewhere."""
+    for parent in folder.path.resolve().parents:
+        seen = os.stat(parent)
+        loose = seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if loose and not seen.st_mode & stat.S_ISVTX:
+            found = f"{parent} has mode {stat.S_IMODE(seen.st_mode):04o}: others could move the queue away"
+            return Finding("warn", "way to the queue", found, f"chmod go-w {shell_word(str(parent))}")
+        if seen.st_uid not in (0, os.geteuid(), os.fstat(folder.root).st_uid):
+            found = f"{parent} belongs to user {seen.st_uid}, who could move the queue away"
+            return Finding("warn", "way to the queue", found, "keep the queue in a folder of your own")
+    return Finding("ok", "way to the queue", "nobody else can move it away")
 
 
 def look_at_space(folder: Folder) -> Finding:
@@ -128,6 +149,7 @@ LOOKS: tuple[tuple[str, Callable[[Folder], Finding | None]], ...] = (
     ("synchronised folder", look_for_sync),
     ("one file system", look_for_mounts),
     ("permissions", look_at_permissions),
+    ("way to the queue", look_at_parents),
     ("free space", look_at_space),
     ("inodes", look_at_inodes),
 )

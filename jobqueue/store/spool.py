@@ -85,7 +85,7 @@ class Spool:
         self.features = frozenset({"types", "filter", "order", "trash"} | ({"durable"} if durable else set()))
         self.limit = max_file_size
         self.settle_time = settle_time
-        self.locks = Locks(self.path / ".jobqueue" / "locks")
+        self.locks = Locks(self.path / ".jobqueue" / "locks", self.folder.fds["locks"])
         self.scratch = Scratch(self.folder.fds["tmp"], durable)
         self.journal = Journal(self.folder.fds["journal"])
         self.keys = Keys(self.folder.fds["keys"], durable)

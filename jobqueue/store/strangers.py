@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timezone
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.job import Job
 from jobqueue.model.names import stamp
 from jobqueue.store.folder import Folder
 from jobqueue.store.index import LEAVING, Index
 from jobqueue.store.intake import LARGEST, Look, Settling, look
-from jobqueue.store.layout import is_ours, order_key, shown
+from jobqueue.store.layout import is_ours, order_key
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 AT_ONCE = 200
 
@@ -69,7 +69,7 @@ class Strangers:
     def report_once(self, name: str, what: str) -> None:
         if name not in self.reported:
             self.reported.add(name)
-            log.warning("pending/%s %s; it is left where it is", shown(name), what)
+            log.warning("pending/%s %s; it is left where it is", name, what)
 
     def judge(self) -> None:
         """Looks again at the files whose settle time is over: jobs by now, or set aside with their reason."""

@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from shlex import quote
 
+from jobqueue.inert import shell_word
 from jobqueue.model.status import Status
 from jobqueue.store.finding import Finding, some
 from jobqueue.store.folder import Place
@@ -50,7 +50,7 @@ def look_for_rejected(spool: Spool) -> Iterator[Finding]:
     if rejected:
         first = spool.reading.reason(Place(Status.FAILED, failed, rejected[0]))
         found = f"{len(rejected)} in failed/; {rejected[0]}: {first}"
-        yield Finding("warn", "rejected files", found, f"mend it, then: mv {quote('failed/' + rejected[0])} pending/")
+        yield Finding("warn", "rejected files", found, f"mend it, then: mv {shell_word('failed/' + rejected[0])} pending/")
 
 
 def look_for_unfinished(spool: Spool) -> Iterator[Finding]:

@@ -154,7 +154,7 @@ class Taking:
         if holders and verdict.hold.startswith(KEY) and minds_conflicts(job, name):
             if job.on_conflict == "reject":
                 self.index.hold(name, LEAVING)
-                message = f"Another process is running: {holders[0]} holds the key {job.concurrency_key!r}"
+                message = f"Another process is running: {holders[0]} holds its concurrency key"
                 self.endings.append((job.id, Failure(reason="conflict", message=message)))
                 return
             if self.superseded.get(verdict.hold) != holders[0]:

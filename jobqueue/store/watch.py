@@ -5,18 +5,18 @@ A worker with a backlog needs no events, and each costs some 0.1 ms of CPU, so t
 
 from __future__ import annotations
 
-import logging
 import os
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from jobqueue.inert import inert_logger
 from jobqueue.store.layout import is_job_name
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver, ObservedWatch
 
-log = logging.getLogger("jobqueue")
+log = inert_logger("jobqueue")
 
 
 class Watch:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobqueue.inert import inert, inert_logger
+
 if TYPE_CHECKING:
     from jobqueue.queue.config import Config
     from jobqueue.worker.worker import Worker
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 AGAIN_AFTER = 0.2
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 EXAMPLES = """
@@ -62,7 +64,7 @@ def command(once: bool, drain: bool, reload: bool, **options: Any) -> int:
     try:
         return serve(once, drain, reload, options)
     except JobQueueError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {inert(str(error))}", err=True)
         return 1
 
 
@@ -117,7 +119,7 @@ def run(worker: Worker, once: bool, drain: bool) -> int:
     try:
         worker.run(once=once, drain=drain)
     except OSError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {inert(str(error))}", err=True)
         return 1
     return 0
 

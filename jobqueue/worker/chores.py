@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobqueue.inert import inert_logger
 from jobqueue.queue.queue import Queue
 from jobqueue.worker.retainer import EVERY, FIRST_AFTER, Retainer
 from jobqueue.worker.run import one_line
 from jobqueue.worker.scheduler import LOOK_EVERY as SCHEDULES_EVERY
 from jobqueue.worker.scheduler import Scheduler
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 RESCUE_EVERY = 0.4
 """Seconds between two looks at dead owners: well below the second that is promised."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HEAD = 8
 """A frame begins with its length, in so many bytes."""
+LARGEST = 64 << 20
+"""What a child may answer at most: the largest result, and all that an attempt may tell."""
 READY = "ready"
 BROKEN = "broken"
 """The kinds of a child's first answer: it has loaded the handlers, or could not."""
@@ -59,6 +61,11 @@ def job_of(order: Order) -> Job:
 
 def frame(body: bytes) -> bytes:
     return len(body).to_bytes(HEAD, "big") + body
+
+
+def is_too_large(buffer: bytearray) -> bool:
+    """Whether the next frame claims to be larger than any answer is: then what was received is no answer of ours."""
+    return len(buffer) >= HEAD and int.from_bytes(buffer[:HEAD], "big") > LARGEST
 
 
 def take_frame(buffer: bytearray) -> bytes | None:

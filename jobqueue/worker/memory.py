@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from jobqueue.inert import inert_logger
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 SCARCE = 0.05
 """Below this share of the machine's memory the next large job may be the one that the kernel kills."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from contextlib import suppress
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import Claim, Store
 from jobqueue.worker.run import one_line
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 LONGEST_WAIT = 0.05
 LARGEST_GROUP = 256

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.job import Job
 from jobqueue.store.base import Log
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 CAPACITY = 1 << 16
 """What a pipe holds: all that was printed before an answer was sent is read by so much."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobqueue.inert import inert_logger
 from jobqueue.queue.handler import Handler
 from jobqueue.store.base import Claim, Store
 from jobqueue.worker.executor import Ending, Slots
 from jobqueue.worker.run import one_line
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 CANCEL_GRACE = 5.0
 LONGEST_START = 60.0

@@ -6,7 +6,6 @@ has a slot to spare, and so sleeps until news come, has a sentry wake it when a 
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import signal
@@ -14,6 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.job import Job
 from jobqueue.queue.output import heading
 from jobqueue.queue.queue import Queue
@@ -25,7 +25,7 @@ from jobqueue.worker.frames import Start
 from jobqueue.worker.output import OpenLog, Output
 from jobqueue.worker.slot import Call, Slot
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 TIME_TO_END = 2.0
 """Seconds that a process has to end by itself when it is told to."""

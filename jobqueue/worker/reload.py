@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from jobqueue.errors import HandlerError
+from jobqueue.inert import inert_logger
 from jobqueue.queue.registry import Registry
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 LOOK_EVERY = 0.5
 INSTALLED = ("site-packages", "dist-packages")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
+from jobqueue.inert import inert_logger
 from jobqueue.model.job import Job
 from jobqueue.model.status import Status
 from jobqueue.model.transition import Transition
 from jobqueue.worker.run import one_line
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 
 def report(job: Job, transition: Transition, seconds: float) -> None:

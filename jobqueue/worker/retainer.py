@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 from jobqueue.errors import JobQueueError
+from jobqueue.inert import inert_logger
 from jobqueue.queue.queue import Queue
 from jobqueue.queue.retaining import retain
 from jobqueue.store.base import Change
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 FIRST_AFTER = 30.0
 """Seconds from the start of a worker to its first look: what was started by mistake should not begin by clearing away."""

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from jobqueue.errors import Discard, InvalidJob, JobCancelled, JobQueueError, Retry, Snooze
+from jobqueue.inert import inert
 from jobqueue.model.job import Failure
 from jobqueue.model.times import parse_duration
 from jobqueue.model.told import Told
@@ -71,7 +72,8 @@ def attempt_call(handler: Handler, context: JobContext) -> Result:
     except Snooze as error:
         return Result("snoozed", until=error.until)
     except JobCancelled as error:
-        return Result("cancelled", error=Failure(reason="cancelled", message=text_of(error) or "cancelled"))
+        message = clean(text_of(error))[:LONGEST_MESSAGE] or "cancelled"
+        return Result("cancelled", error=Failure(reason="cancelled", message=message))
     except Discard as error:
         return Result("final", error=failure_of(error))
     except Retry as error:
@@ -143,11 +145,8 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The first line of a strangers' text, safe to print: a control character could paint over the terminal."""
-    if text.isprintable():
-        return text[:500]
-    line = (text.strip().splitlines() or [""])[0]
-    return "".join(char if char.isprintable() else "\ufffd" for char in line)[:500]
+    """The first line of a strangers' text, safe to print."""
+    return inert((text.strip().splitlines() or [""])[0][:500])
 
 
 @contextmanager

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from jobqueue.errors import JobQueueError
+from jobqueue.inert import inert_logger
 from jobqueue.model.schedule import ScheduleRecord, Turn, decide, next_run
 from jobqueue.model.times import short
 from jobqueue.queue.queue import Queue
 from jobqueue.queue.scheduling import add_run, follow_settings, unfinished
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the schedules; a due time that comes sooner is waited for exactly."""

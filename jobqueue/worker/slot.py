@@ -16,7 +16,7 @@ import msgspec
 
 from jobqueue.model.job import Failure, Job
 from jobqueue.worker.death import crash, kills_for_memory, own_peak, peak_of
-from jobqueue.worker.frames import BROKEN, READY, Start, frame, order_of, take_frame
+from jobqueue.worker.frames import BROKEN, LARGEST, READY, Start, frame, is_too_large, order_of, take_frame
 from jobqueue.worker.output import Output
 from jobqueue.worker.run import Result
 
@@ -110,18 +110,30 @@ class Slot:
         self.received += data
         while (body := take_frame(self.received)) is not None:
             self.understand(body)
-        return True
+        if is_too_large(self.received):
+            self.refuse(f"above {LARGEST:,} bytes")
+        return not self.silent
+
+    def refuse(self, why: str) -> None:
+        """What it sent is no answer of ours: nobody knows what it does now, and what follows could not be told from it."""
+        self.received.clear()
+        self.silent = True
+        self.signal(signal.SIGKILL)
+        self.end_call(Result("failed", error=Failure(message=f"the process sent what is no result: {why}")))
 
     def understand(self, body: bytes) -> None:
         try:
             result = answers.decode(body)
-        except msgspec.MsgspecError as error:
-            result = Result("failed", error=Failure(message=f"the process sent what is no result: {error}"))
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            self.refuse(str(error))
+            return
         if result.kind == READY:
             self.ready = True
         elif result.kind == BROKEN:
             self.doomed = True
             self.end_call(not_loaded(result))
+        elif self.call is None:
+            self.refuse("nobody had asked for one")
         else:
             self.end_call(result)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import threading
@@ -12,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from jobqueue.errors import HandlerError, QueueFolderError
+from jobqueue.inert import inert_logger
 from jobqueue.model.limit import merge
 from jobqueue.model.told import tell
 from jobqueue.model.transition import Run, Transition
@@ -30,7 +30,7 @@ from jobqueue.worker.reload import Reloader
 from jobqueue.worker.report import report
 from jobqueue.worker.run import HandBack, Result, one_line
 
-log = logging.getLogger("jobqueue.worker")
+log = inert_logger("jobqueue.worker")
 
 LOOK_EVERY = 0.4
 """Seconds between two looks at dead owners, cancels and timeouts: well below the second that is promised."""

@@ -132,7 +132,7 @@ def test_why_a_limit_holds_a_job_is_one_sentence():
 
     assert judge_limit("type:fetch", Limit(concurrency=3), ["a", "b"], [], NOON) == RUN
     assert judge_limit("type:fetch", Limit(concurrency=2), ["a", "b"], [], NOON).why == "2 of 2 'fetch' jobs are running"
-    assert judge_limit("key:repo:x", Limit(concurrency=1), ["a"], [], NOON).why == "the key 'repo:x' is held by a"
+    assert judge_limit("key:repo:x", Limit(concurrency=1), ["a"], [], NOON).why == "its concurrency key is held by a"
     told = judge_limit("queue", Limit(rate=Rate(1, 60)), [], [start - 20], NOON)
     assert told.why == "the rate of the queue (1/m) is used up until 12:00:40 UTC"
     assert told.until == NOON + timedelta(seconds=40)

@@ -177,7 +177,7 @@ BAD = [
     ("after", 7, "after: 7 are not jobs"),
     ("after", ["a", 7], "after[1]: 7 is not a text"),
     ("on_parent_failure", "ignore", "on_parent_failure: 'ignore' is unknown; give one of skip, run, fail"),
-    ("idempotency_key", 7, "idempotency_key: 7 is not a text"),
+    ("idempotency_key", 7, "idempotency_key: a int is not a key"),
     ("key_scope", "forever", "key_scope: 'forever' is unknown; give \"exists\""),
     ("key_scope", [], "key_scope: [] is unknown"),
     ("concurrency_key", "", "concurrency_key: '' is not a text"),

@@ -337,7 +337,7 @@ def test_a_key_is_a_field_of_anything_or_a_function(ctx: JobContext, items: Any,
 @pytest.mark.parametrize(
     ("items", "key", "message"),
     [
-        ([{"id": [1]}], "id", r"key: item 0 has the key \[1\]; give one text or number"),
+        ([{"id": [1]}], "id", r"key: item 0 has a list for a key; give one text or number"),
         ([{"id": math.nan}], "id", "key of item 0: nan is not a JSON number"),
         ([{"id": object()}], "id", "key of item 0: a object is not a JSON value"),
         ([{"id": "\ud800"}], "id", "key of item 0: a text with a lone surrogate"),

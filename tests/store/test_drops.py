@@ -44,7 +44,7 @@ HOSTILE: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "nan": (b'{"type": "scan", "payload": {"x": NaN}}', ("NaN is not JSON",)),
     "infinity": (b'{"type": "scan", "payload": {"x": Infinity}}', ("Infinity is not JSON",)),
     "minus-infinity": (b'{"type": "scan", "payload": {"x": -Infinity}}', ("-Infinity is not JSON",)),
-    "1e999": (b'{"type": "scan", "payload": {"x": 1e999}}', ("1e999 is too large",)),
+    "1e999": (b'{"type": "scan", "payload": {"x": 1e999}}', ("a number is too large for a float",)),
     "duplicate-keys": (b'{"type": "scan", "type": "other"}', ("'type' stands twice",)),
     "duplicate-keys-inside": (b'{"type": "scan", "payload": {"a": 1, "a": 2}}', ("'a' stands twice",)),
     "5000-digits": (b'{"type": "scan", "payload": {"x": ' + b"9" * 5000 + b"}}", ("digits",)),

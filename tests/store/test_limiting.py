@@ -108,7 +108,7 @@ def test_a_stopped_holder_keeps_its_key(bench: Any, holder: Any) -> None:
     bench.spool.claiming.lines.open_all()
 
     assert bench.claim() == []
-    assert bench.spool.judge(bench.spool.get(second)).why == f"the key 'x' is held by {id}"
+    assert bench.spool.judge(bench.spool.get(second)).why == f"its concurrency key is held by {id}"
     os.kill(child, signal.SIGCONT)
 
 
@@ -289,7 +289,7 @@ def test_a_dropped_job_that_minds_is_refused_and_told_who_runs(bench: Any, wait_
     wait_until(lambda: bench.spool.get("mine").status is Status.FAILED, step=bench.claim)
 
     error = bench.spool.get("mine").job.error
-    assert (error.reason, error.message) == ("conflict", f"Another process is running: {running} holds the key 'x'")
+    assert (error.reason, error.message) == ("conflict", f"Another process is running: {running} holds its concurrency key")
 
 
 def test_a_dropped_job_that_supersedes_asks_the_holder_to_stop_and_waits(bench: Any, wait_until: Any) -> None:

@@ -87,7 +87,7 @@ def test_the_summary_of_a_real_folder(folder: Folder) -> None:
 
 def test_a_finding_is_one_printable_line() -> None:
     finding = Finding("warn", "file", "a\nb\udcff\x1b[31m", "rm 'a\tb'")
-    assert str(finding) == "warn file: a\\x0ab\\udcff\\x1b[31m; rm 'a\\x09b'"
+    assert str(finding) == "warn file: a\\nb\\xff\\x1b[31m; rm 'a\\tb'"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ class Limits(Words):
         claims = self.store.claim(self.owner, limit=10)
 
         assert [claim.job.id for claim in claims] == [first, other]
-        assert self.store.judge(self.store.get(second)).why == f"the key 'a' is held by {first}"
+        assert self.store.judge(self.store.get(second)).why == f"its concurrency key is held by {first}"
         self.complete(claims[0])
         assert self.claim_all() == [second]
 
