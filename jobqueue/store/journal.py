@@ -31,6 +31,7 @@ from jobqueue.inert import inert_logger
 from jobqueue.model.entry import AttemptEntry, Entry
 from jobqueue.store import files
 from jobqueue.store.codec import UNREADABLE as UNREADABLE_TEXT
+from jobqueue.store.keys import KEY_FILE
 
 log = inert_logger("jobqueue")
 
@@ -43,7 +44,6 @@ TAIL = 1 << 16
 UNREADABLE = (FileNotFoundError, EOFError, gzip.BadGzipFile, zlib.error)
 """A file that was packed meanwhile, or one that is packed and damaged: the rest of it is skipped."""
 DISORDER = timedelta(minutes=1)
-FILE = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 encoder = msgspec.json.Encoder()
 attempt_decoder = msgspec.json.Decoder(AttemptEntry)
 
@@ -106,7 +106,7 @@ class Journal:
 
     def open_locked(self, name: str) -> int | None:
         """-1 where another writer has it; None where it is no longer what has this name."""
-        file = os.open(name, FILE, 0o600, dir_fd=self.folder)
+        file = os.open(name, KEY_FILE | os.O_APPEND, 0o600, dir_fd=self.folder)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(file), os.stat(name, dir_fd=self.folder, follow_symlinks=False)):

@@ -56,7 +56,7 @@ class Owners:
 
     def alive(self) -> list[WorkerInfo]:
         found = []
-        for name in sorted(os.listdir(self.workers)):
+        for name in sorted(os.listdir(self.folder.fds["workers"])):
             owner = name.removesuffix(SAID)
             if owner != name and self.locks.alive(owner) and (info := self.info(owner)) is not None:
                 found.append(info)

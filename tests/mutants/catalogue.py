@@ -41,16 +41,16 @@ ONE_PLACE = [
         "I1",
         "a dropped file takes a name that no job has",
         "store/taking.py",
-        "while self.folder.taken(name):",
-        "while False:",
+        "return free_name(name, self.folder.taken)",
+        "return name",
         DROPS + "test_the_same_name_again_keeps_both",
     ),
     Mutant(
         "I1",
         "a dropped file that ends takes a name that no ended job has",
         "store/moving.py",
-        "while files.exists(other, new_name):",
-        "while False:",
+        "new_name = free_name(new_name, lambda other_name: files.exists(other, other_name))",
+        "pass",
         STATEFUL + "test_a_dropped_file_that_ends_gets_a_name_that_no_ended_job_has",
     ),
     Mutant(
@@ -145,8 +145,10 @@ ONE_EXECUTOR = [
     Mutant(
         "I4",
         "only a free lock makes an owner dead",
-        "store/moving.py",
-        "            if not self.locks.alive(owner):\n                with self.locks.seize(owner) as dead:\n                    if dead:\n"
+        "store/rescuing.py",
+        "            if not self.locks.alive(owner):\n"
+        "                with self.locks.seize(owner) as dead:\n"
+        "                    if dead:\n"
         "                        moved += self.recover(owner)",
         "            moved += self.recover(owner)",
         PROTOCOL + "test_a_stopped_owner_keeps_its_jobs",
@@ -180,7 +182,7 @@ ONE_EXECUTOR = [
         "the lock file stays where it is",
         "store/locks.py",
         "            yield True\n        finally:\n            lock.release()",
-        "            yield True\n        finally:\n            files.remove_path(self.folder / name)\n            lock.release()",
+        "            yield True\n        finally:\n            files.remove(self.fd, name)\n            lock.release()",
         PROTOCOL + "test_the_lock_file_stays_with_the_same_inode_after_a_release",
     ),
 ]
@@ -214,7 +216,7 @@ ONCE = [
     Mutant(
         "I6",
         "a recorded outcome rolls forward",
-        "store/moving.py",
+        "store/rescuing.py",
         "        if job.written_by == held.claim_folder:",
         "        if False:",
         PROTOCOL + "test_a_recorded_outcome_rolls_forward_and_is_not_run_again",
@@ -230,23 +232,23 @@ ONCE = [
     Mutant(
         "I6",
         "a crash counts an attempt",
-        "store/moving.py",
-        "        return transition if told is None else tell(transition, told)\n\n    def worker_info",
-        "        return release(job, run)\n\n    def worker_info",
+        "store/rescuing.py",
+        "        return transition if told is None else tell(transition, told)\n",
+        "        return release(job, run)\n",
         PROTOCOL + "test_a_killed_owner_is_dead_at_once",
     ),
     Mutant(
         "I6",
         "what was handed back counts none",
-        "store/moving.py",
-        "if info is not None and info.handed_back and not self.cancel_asked(held.name):",
+        "store/rescuing.py",
+        "if info is not None and info.handed_back and not self.moving.cancel_asked(held.name):",
         "if False:",
         PROTOCOL + "test_a_handed_back_job_loses_no_attempt",
     ),
     Mutant(
         "I6",
         "an outcome that rolls forward stands in the journal",
-        "store/moving.py",
+        "store/rescuing.py",
         "status_of(job) if job.finished else Status.PENDING, attempt=recorded_attempt(job))",
         "status_of(job) if job.finished else Status.PENDING)",
         PROTOCOL + "test_a_recorded_outcome_rolls_forward_and_is_not_run_again",
@@ -264,15 +266,15 @@ ONE_WINNER = [
     Mutant(
         "I7",
         "a cancel holds when the owner has died",
-        "store/moving.py",
-        "transition = lost(job, run, policy=policy, cancelled=self.cancel_asked(held.name))",
+        "store/rescuing.py",
+        "transition = lost(job, run, policy=policy, cancelled=self.moving.cancel_asked(held.name))",
         "transition = lost(job, run, policy=policy)",
         PROTOCOL + "test_a_cancelled_job_of_a_dead_worker_ends",
     ),
     Mutant(
         "I7",
         "a rescue leaves the mark of a job that goes back",
-        "store/moving.py",
+        "store/rescuing.py",
         "            if outcome.to in FINISHED:  # one that goes back keeps a mark made meanwhile: its next claim ends it",
         "            if True:",
         "tests/proof/test_marks.py::test_a_cancel_during_a_rescue_still_ends_the_job",
@@ -355,8 +357,8 @@ NEVER_UNDONE = [
     Mutant(
         "I8",
         "a cancel holds when the worker hands its jobs back",
-        "store/moving.py",
-        " and info.handed_back and not self.cancel_asked(held.name):",
+        "store/rescuing.py",
+        " and info.handed_back and not self.moving.cancel_asked(held.name):",
         " and info.handed_back:",
         STATEFUL + "test_a_cancel_holds_when_the_worker_hands_its_jobs_back",
     ),
@@ -430,8 +432,8 @@ HARMLESS = [
         "I9",
         "a file that cannot be moved costs nobody a claim",
         "store/taking.py",
-        "        except PermissionError:\n            self.strangers.put_aside",
-        "        except IsADirectoryError:\n            self.strangers.put_aside",
+        "            if not files.is_fixed(error):\n                raise\n",
+        "            raise\n",
         DROPS + "test_an_immutable_file_stops_nothing",
     ),
     Mutant(
@@ -439,7 +441,7 @@ HARMLESS = [
         "no window hides jobs that can run",
         "store/index.py",
         "        while self.ready:\n            key, name = heapq.heappop(self.ready)",
-        "        for _ in range(min(400, len(self.ready))):\n            key, name = self.ready[0] if self.held else heapq.heappop(self.ready)",
+        "        for _ in range(sum(map(len, self.held.values())) < 400):\n            key, name = heapq.heappop(self.ready)",
         "tests/store/test_index.py::test_a_thousand_names_that_cannot_run_hide_none_that_can",
     ),
     Mutant(
@@ -488,9 +490,10 @@ FULL_DISK = [
         "faults",
         "what the journal could not write goes out with the next lines",
         "store/journal.py",
-        "            if error.errno not in FULL or len(self.unwritten) > MOST_UNWRITTEN:\n                raise\n            return",
-        "            raise",
-        "tests/store/test_full_disk.py::test_after_room_was_made_everything_works_again_and_the_journal_is_whole",
+        "            except OSError as error:\n                self.refused(error)\n"
+        '            else:\n                self.unwritten = b""',
+        '            finally:\n                self.unwritten = b""',
+        "tests/store/test_journal.py::test_what_the_disk_refuses_goes_out_with_the_next_lines",
     ),
     Mutant(
         "faults",
