@@ -20,6 +20,7 @@ import pytest
 from jobqueue.errors import JobNotFound
 from jobqueue.model.status import Status
 from jobqueue.store import claiming, files, intake
+from jobqueue.store.intake import look
 from jobqueue.store.spool import Spool
 
 GOOD = b'{"type": "scan", "payload": {"repo": "octo/cat"}}'
@@ -308,6 +309,27 @@ def test_a_symlink_is_never_followed(bench: Any, target: str) -> None:
     assert "symlink" in reason_of(bench, "link.json")
     bench.work_until(lambda: bench.ran == ["good"])
     assert (bench.path / "other.json").read_bytes() == GOOD
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_takes_a_files_place_before_it_is_opened_is_not_read(
+    bench: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel refuses to follow a link, and no FIFO blocks the open."""
+    secret = tmp_path / "secret.json"
+    secret.write_bytes(GOOD)
+    path = bench.drop("x.json", GOOD)
+    original = files.open_to_look
+
+    def swap_and_open(folder: int, name: str) -> int:
+        path.unlink()
+        path.symlink_to(secret) if kind == "link" else os.mkfifo(path)
+        return original(folder, name)
+
+    monkeypatch.setattr(files, "open_to_look", swap_and_open)
+    seen = look(bench.spool.folder.pending, "x.json")
+    assert seen.job is None
+    assert seen.skip.startswith("cannot be opened" if kind == "link" else "busy")
 
 
 def test_a_hard_link_is_set_aside_and_its_other_name_untouched(bench: Any) -> None:
