@@ -204,11 +204,11 @@ BACK_AT_ONCE = [
         WORKER + "test_a_killed_workers_job_comes_back_within_a_second",
     ),
     Mutant(
-        "I5",
-        "what is not a job does not stop a rescue",
-        "store/folder.py",
-        "if is_owner_folder(entry.name) and entry.is_dir(follow_symlinks=False)]",
-        "if is_owner_folder(entry.name)]",
+        "I9",
+        "what cannot be a job is set aside by a rescue, too",
+        "store/rescuing.py",
+        "            if seen.problem:",
+        "            if False:",
         DROPS + "test_whatever_lies_in_claimed_stops_no_rescue",
     ),
 ]

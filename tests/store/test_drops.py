@@ -537,14 +537,16 @@ def test_forged_control_fields_are_ignored(bench: Any, id: str) -> None:
         "error": {"reason": "cancelled", "message": "forged"},
         "result": {"forged": True},
         "history": [{"number": 1, "outcome": "done"}],
-        "progress": 100,
+        "progress": None,
     }
+    if id == "forged":  # then it looks like one of our own files, down to the names of its fields
+        del forged["owner"], forged["status"]
     bench.drop("forged.json", json.dumps(forged))
     (claim,) = bench.claim()
     job = claim.job
     assert (job.id, job.attempts, job.history, job.error, job.result) == ("forged", 0, (), None, None)
     assert (job.locked_by, job.claimed_at, job.finished_at, job.progress) == (None, None, None, None)
-    assert job.extra["owner"] == "worker-1"
+    assert job.extra.get("owner") == ("worker-1" if id != "forged" else None)
     assert bench.finish(claim)
     assert bench.names("done") == {"forged.json"}
 
