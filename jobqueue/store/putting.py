@@ -169,9 +169,11 @@ class Putting:
                 new.append((number, job))
             if taken:
                 self.keys.settle()
-            self.conflicts.note_waiting((job for _, job in new), rivals.opened)
-            stored = self.add([job for _, job in new])
-            superseded = rivals.note(stored)
+            asked = [job for _, job in new]
+            self.conflicts.note_waiting(asked, rivals.opened)
+            rivals.announce(asked)
+            stored = self.add(asked)
+            superseded = rivals.settle(asked, stored)
         for (number, _), job in zip(new, stored, strict=True):
             answers[number] = Put(Located(job, Status.PENDING), "created", superseded.get(job.id, 0))
         return [answer for answer in answers if answer is not None]
