@@ -284,7 +284,7 @@ def find_torn_lines(spool: Spool) -> Iterator[Problem]:
 def count_lines(folder: int, name: str) -> tuple[int, int]:
     torn = lines = 0
     with suppress(FileNotFoundError), os.fdopen(os.open(name, files.LOOK, dir_fd=folder), "rb") as stream:
-        for text in stream:
+        for text in filter(bytes.strip, stream):  # an empty one ends what a refused write may have left
             lines += 1
             try:
                 msgspec.json.decode(text, type=Line)

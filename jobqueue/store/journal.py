@@ -6,7 +6,9 @@ A line is written at least once; (job, number of the attempt, outcome) tells dou
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -16,11 +18,13 @@ import msgspec
 
 from jobqueue.model.job import Attempt, Failure, Job
 from jobqueue.store import files
-from jobqueue.store.commit import FULL
+
+log = logging.getLogger("jobqueue")
 
 ENDING = ".jsonl"
 TRACEBACK_STAYS_WITH_JOB = None
-MOST_UNWRITTEN = 16 << 20
+MOST_UNWRITTEN = 50_000
+"""Lines that wait for a disk that refuses them."""
 encoder = msgspec.json.Encoder()
 
 
@@ -68,34 +72,56 @@ def line_of(job: Job, attempt: Attempt) -> Line:
 
 
 class Journal:
-    """Appends with one `write` for each group of attempts; reads all files of all writers."""
+    """Appends with one `write` for each group of attempts; reads all files of all writers.
+
+    No disk that fails keeps a job from finishing: lines that could not be written go out with the next ones.
+    """
 
     def __init__(self, folder: int) -> None:
         self.folder = folder
         self.writer = f"{os.getpid()}-{os.urandom(3).hex()}"
-        self.unwritten = b""
+        self.lock = threading.Lock()
+        self.unwritten: list[bytes] = []
+        self.refused = False
+        self.torn = False
+        """Whether the file may end in half a line, which the next ones must not be glued to."""
         self.day = date.min
         self.file: int | None = None
 
     def append(self, attempts: Sequence[tuple[Job, Attempt]], now: datetime) -> None:
+        """Raises only where more lines wait for the disk than memory should hold."""
         if not attempts:
             return
-        self.unwritten += b"".join(encoder.encode(line_of(job, attempt)) + b"\n" for job, attempt in attempts)
+        lines = [encoder.encode(line_of(job, attempt)) + b"\n" for job, attempt in attempts]
+        with self.lock:
+            if len(self.unwritten) >= MOST_UNWRITTEN and (error := self.write(now)) is not None:
+                raise error
+            self.unwritten += lines
+            if (error := self.write(now)) is not None and not self.refused:
+                log.error("cannot write to the journal (%s); what is missing is written later", error.strerror)
+            self.refused = error is not None
+
+    def write(self, now: datetime) -> OSError | None:
+        """Writes what waits; what made that impossible."""
         files.step("journal")
+        data = b"".join(self.unwritten)
         try:
-            files.write_all(self.file_of(now), self.unwritten)
+            file = self.file_of(now)
+            if self.torn:
+                data = b"\n" + data
+            self.torn = True
+            files.write_all(file, data)
         except OSError as error:
-            # A full disk must not keep jobs from finishing: these lines go out with the next ones.
-            if error.errno not in FULL or len(self.unwritten) > MOST_UNWRITTEN:
-                raise
-            return
-        self.unwritten = b""
+            return error
+        self.torn = False
+        self.unwritten.clear()
+        return None
 
     def file_of(self, now: datetime) -> int:
         if self.file is None or now.date() != self.day:
-            self.close()
+            self.let_go()
             self.file = os.open(f"{now:%Y%m%d}-{self.writer}{ENDING}", files.APPEND, 0o600, dir_fd=self.folder)
-            self.day = now.date()
+            self.day, self.torn = now.date(), self.refused  # it may have been opened before, and torn
         return self.file
 
     def read(self, since: datetime | None = None) -> Iterator[Line]:
@@ -117,7 +143,14 @@ class Journal:
                     with suppress(msgspec.DecodeError, msgspec.ValidationError):
                         yield msgspec.json.decode(text, type=Line)
 
-    def close(self) -> None:
+    def close(self, now: datetime | None = None) -> None:
+        """Tries a last time to write what waits."""
+        with self.lock:
+            if self.unwritten and now is not None and (error := self.write(now)) is not None:
+                log.error("%d lines are missing in the journal (%s)", len(self.unwritten), error.strerror)
+            self.let_go()
+
+    def let_go(self) -> None:
         if self.file is not None:
             os.close(self.file)
             self.file = None
