@@ -40,17 +40,21 @@ class Scratch:
             self.number += 1
             return f"{self.prefix}{self.number}"
 
-    def write(self, blobs: Sequence[bytes]) -> list[str]:
+    def write(self, blobs: Sequence[bytes], *, reserve: bool = False) -> list[str]:
         """One temporary file for each blob, durable (if durability is strict) when this returns, or none at all.
 
-        On a full disk a single blob goes into the reserve, if there is one.
+        With `reserve` a single blob goes into the reserve where the disk is full. That is for whoever exchanges the file
+        with another, which becomes the next reserve; all else would use it up, and then nothing could finish.
         """
         try:
             return self.write_group(blobs)
         except OSError as error:
-            if error.errno not in FULL or self.reserve is None or len(blobs) != 1:
+            if not reserve or error.errno not in FULL or self.reserve is None or len(blobs) != 1:
                 raise
-            return [self.reserve.use(self.folder, self.new_name(), blobs[0], self.durable)]
+            try:
+                return [self.reserve.use(self.folder, self.new_name(), blobs[0], self.durable)]
+            except FileNotFoundError:  # somebody has removed it
+                raise error from None
 
     def write_group(self, blobs: Sequence[bytes]) -> list[str]:
         names: list[str] = []

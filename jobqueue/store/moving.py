@@ -80,6 +80,7 @@ class Moving:
         self.clock = clock
         self.notes = notes
         self.marks_seen = (-1, False)
+        self.said_last = ""
 
     def carry_out(self, outcomes: Sequence[Outcome]) -> list[str | None]:
         """Moves a group; for each the name it got, or None where its file was no longer there."""
@@ -97,7 +98,7 @@ class Moving:
 
     def carry_out_group(self, outcomes: Sequence[Outcome]) -> list[str | None]:
         written = [outcome for outcome in outcomes if outcome.transition is not None]
-        temporary = self.scratch.write([self.body(outcome) for outcome in written])
+        temporary = self.scratch.write([self.body(outcome) for outcome in written], reserve=True)
         try:
             lost_ones = self.exchange(written, temporary)
             self.journal.append(
@@ -312,8 +313,19 @@ class Moving:
             if not self.locks.alive(owner):
                 with self.locks.seize(owner) as dead:
                     if dead:
-                        moved += self.recover(owner)
+                        moved += self.try_recover(owner)
         return moved
+
+    def try_recover(self, owner: str) -> list[str]:
+        """What the disk refuses is left for the next time, and keeps nobody from taking back what others held."""
+        try:
+            return self.recover(owner)
+        except OSError as error:
+            said = f"cannot take back what {owner} held ({error}); trying again"
+            if said != self.said_last:
+                self.said_last = said
+                log.error("%s", said)
+            return []
 
     def recover(self, owner: str) -> list[str]:
         info = self.worker_info(owner)
@@ -364,10 +376,17 @@ class Moving:
         return transition if told is None else tell(transition, told)
 
     def worker_info(self, owner: str) -> WorkerInfo | None:
+        """What a worker has said of itself. Raises where that cannot be read now: a job's fate may hang on it."""
         try:
             return msgspec.json.decode(files.read_small(self.folder.fds["workers"], owner + ".json"), type=WorkerInfo)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError):
             return None
+
+    def seen_worker(self, owner: str) -> WorkerInfo | None:
+        """The same for whoever only looks."""
+        with suppress(OSError):
+            return self.worker_info(owner)
+        return None
 
     # -- the trash
 
@@ -385,7 +404,10 @@ class Moving:
             files.move(source, reason_name(name), target, reason_name(name))
 
     def in_trash(self, name: str) -> Job | None:
-        return look(self.folder.fds["trash"], name).job
+        return self.look_in_trash(name).job
+
+    def look_in_trash(self, name: str) -> Look:
+        return look(self.folder.fds["trash"], name)
 
 
 def recorded_attempt(job: Job) -> tuple[Job, Attempt] | None:

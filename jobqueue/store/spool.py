@@ -144,11 +144,16 @@ class Spool:
     def join(self, info: WorkerInfo) -> str:
         owner = info.owner or new_owner("worker")
         self.locks.take(owner)
-        for claim_folder in folders_of(owner):
-            self.folder.make_claim_folder(claim_folder)
-        self.write_info(owner, replace(info, owner=owner))
+        try:
+            for claim_folder in folders_of(owner):
+                self.folder.make_claim_folder(claim_folder)
+            self.write_info(owner, replace(info, owner=owner))
+        except BaseException:
+            self.leave(owner)
+            raise
         self.bounds.tell(owner, info)
         with suppress(OSError):  # a disk that is full already: then there is none
+            self.scratch.reserve = None
             self.scratch.reserve = Reserve(self.folder.fds["workers"], owner + RESERVE)
         return owner
 
@@ -179,7 +184,7 @@ class Spool:
         found = []
         for name in sorted(os.listdir(self.folder.fds["workers"])):
             owner = name.removesuffix(".json")
-            if owner != name and self.locks.alive(owner) and (info := self.moving.worker_info(owner)) is not None:
+            if owner != name and self.locks.alive(owner) and (info := self.moving.seen_worker(owner)) is not None:
                 found.append(info)
         return found
 
