@@ -25,7 +25,7 @@ from jobqueue.store.index import Index
 from jobqueue.store.intake import LARGEST, look
 from jobqueue.store.layout import SUFFIX, is_job_name, is_ours
 from jobqueue.store.limiting import Limiting
-from jobqueue.store.lines import Lines
+from jobqueue.store.lines import LOOK_EVERY, Lines
 from jobqueue.store.strangers import Strangers, arrival, stamp_of
 from jobqueue.store.taking import Taking
 from jobqueue.store.watch import Watch
@@ -45,6 +45,7 @@ LOOK_UP_EVERY = 0.001
 ENOUGH_TIME = 3600.0
 SKIP_FOR = 30.0
 PARENT = "parent:"
+KEY_LOCKED = "key locked"
 
 
 class Claiming:
@@ -88,6 +89,7 @@ class Claiming:
         self.watch = Watch(str(folder.path / "pending"), self.events)
         self.lock = threading.RLock()
         self.skipped_at = 0.0
+        self.keys_at = 0.0
         self.seen_control = Control()
         self.pause_ends: datetime | None = None
         self.seen_types: Set[str] | None = None
@@ -205,6 +207,9 @@ class Claiming:
         for reason in [reason for reason in self.index.held if reason.startswith(PARENT)]:
             if self.parent_state(reason.removeprefix(PARENT)) != "waiting":
                 self.index.release(reason)
+        if KEY_LOCKED in self.index.held and time.monotonic() - self.keys_at > LOOK_EVERY:
+            self.keys_at = time.monotonic()
+            self.index.release(KEY_LOCKED)
         if time.monotonic() - self.skipped_at > SKIP_FOR:
             self.skipped_at = time.monotonic()
             self.index.release("skip")
@@ -234,12 +239,23 @@ class Claiming:
         if verdict.action != "run":
             self.not_now(name, job, verdict)
             return None
-        if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
-            message = f"the key {job.idempotency_key!r} is held by {holder}"
-            self.index.forget(name)
-            self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
+        if not ours and job.idempotency_key is not None and not self.has_key(name, job):
             return None
         return self.taking.try_take(name, seen, self.taking.claim_for(owner, name, job, now))
+
+    def has_key(self, name: str, job: Job) -> bool:
+        """Whether a dropped job has its idempotency key; one whose key is another's ends."""
+        try:
+            holder = self.take_key(job)
+        except BlockingIOError:
+            self.index.hold(name, KEY_LOCKED)
+            return False
+        if holder is None:
+            return True
+        message = f"the key {job.idempotency_key!r} is held by {holder}"
+        self.index.forget(name)
+        self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
+        return False
 
     def not_now(self, name: str, job: Job, verdict: Verdict) -> None:
         if verdict.action == "end" and verdict.error is not None:
