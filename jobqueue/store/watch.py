@@ -18,10 +18,13 @@ log = logging.getLogger("jobqueue")
 
 
 class Watch:
-    """Watches one folder. `names` receives the names that were created, moved in or closed after writing."""
+    """Watches one folder. `names` receives the names that were created, moved in or closed after writing.
 
-    def __init__(self, path: str, names: SimpleQueue[str]) -> None:
+    With `quiet` somebody else says what is wrong."""
+
+    def __init__(self, path: str, names: SimpleQueue[str], *, quiet: bool = False) -> None:
         self.path = path
+        self.quiet = quiet
         self.names = names
         self.observer: BaseObserver | None = None
         self.watch: ObservedWatch | None = None
@@ -41,7 +44,8 @@ class Watch:
             self.schedule()
         except OSError as error:
             self.broken = error.strerror or str(error)
-            log.warning("no file events for %s (%s); looking every 50 ms instead", self.path, self.broken)
+            level = logging.DEBUG if self.quiet else logging.WARNING
+            log.log(level, "no file events for %s (%s); looking every 50 ms instead", self.path, self.broken)
             return False
         return True
 
