@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bench-quick storm clean
+.PHONY: help demo test check lint types bench bench-quick proof storm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ bench: $(BIN)/.installed-dev  ## time every step beside the bare system calls, u
 
 bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
 	@$(BIN)/python tests/benchmarks/bench.py
+
+proof: $(BIN)/.installed-dev  ## every crash after every crash, real power cuts, 200 workers (some minutes; root sees more)
+	@command -v mkfs.xfs >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -qq -y xfsprogs >/dev/null; } || true
+	@$(BIN)/pytest -m slow tests/proof -rs
 
 storm: $(BIN)/.installed-dev  ## minutes of producers, workers and SIGKILL, then an audit of every job
 	@$(BIN)/pytest -m slow tests/storm

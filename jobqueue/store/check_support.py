@@ -17,10 +17,12 @@ from jobqueue.store import files
 from jobqueue.store.journal import ENDING, Line
 from jobqueue.store.keys import KeyRecord
 from jobqueue.store.layout import (
+    BALLAST,
     CONTROL,
     HIDDEN,
     RESERVE,
     SHARED_LOCKS,
+    SPARE,
     STATUS_FOLDERS,
     SUPPORT_FOLDERS,
     file_name,
@@ -213,10 +215,10 @@ def find_dead_workers(spool: Spool) -> Iterator[Problem]:
     workers = spool.folder.fds["workers"]
     claiming = {owner_of(name) for name in spool.folder.claim_folder_names()}
     for name in os.listdir(workers):
-        owner = name.removesuffix(".json").removesuffix(RESERVE)
+        owner = name.removesuffix(".json").removesuffix(RESERVE).removesuffix(BALLAST)
         path = f"{HIDDEN}/workers/{name}"
         if spool.locks.alive(owner):
-            if not name.endswith(RESERVE) and spool.moving.worker_info(owner) is None:
+            if not name.endswith(SPARE) and spool.moving.worker_info(owner) is None:
                 fix = "start that worker again: until then others do not know what it serves"
                 yield Problem("unreadable worker file", path, "of a live worker", fix)
         elif owner not in claiming:

@@ -45,7 +45,8 @@ LOOK_UP_EVERY = 0.001
 ENOUGH_TIME = 3600.0
 SKIP_FOR = 30.0
 PARENT = "parent:"
-KEY_LOCKED = "key locked"
+SOON = "soon"
+"""Whoever could not be claimed for a reason that may be over in a moment: a locked key, a disk that refused."""
 
 
 class Claiming:
@@ -89,7 +90,7 @@ class Claiming:
         self.watch = Watch(str(folder.path / "pending"), self.events)
         self.lock = threading.RLock()
         self.skipped_at = 0.0
-        self.keys_at = 0.0
+        self.soon_at = 0.0
         self.seen_control = Control()
         self.pause_ends: datetime | None = None
         self.seen_types: Set[str] | None = None
@@ -116,7 +117,7 @@ class Claiming:
                     try:
                         claim = self.try_claim(owner, name, types)
                     except OSError:
-                        self.index.keep(name, "skip")  # else this worker would never look at it again
+                        self.index.keep(name, SOON)  # else this worker would never look at it again
                         if not claims:
                             raise
                         break  # what was claimed already must be handed out
@@ -207,9 +208,9 @@ class Claiming:
         for reason in [reason for reason in self.index.held if reason.startswith(PARENT)]:
             if self.parent_state(reason.removeprefix(PARENT)) != "waiting":
                 self.index.release(reason)
-        if KEY_LOCKED in self.index.held and time.monotonic() - self.keys_at > LOOK_EVERY:
-            self.keys_at = time.monotonic()
-            self.index.release(KEY_LOCKED)
+        if SOON in self.index.held and time.monotonic() - self.soon_at > LOOK_EVERY:
+            self.soon_at = time.monotonic()
+            self.index.release(SOON)
         if time.monotonic() - self.skipped_at > SKIP_FOR:
             self.skipped_at = time.monotonic()
             self.index.release("skip")
@@ -248,7 +249,7 @@ class Claiming:
         try:
             holder = self.take_key(job)
         except BlockingIOError:
-            self.index.hold(name, KEY_LOCKED)
+            self.index.hold(name, SOON)
             return False
         if holder is None:
             return True

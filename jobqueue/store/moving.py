@@ -35,7 +35,7 @@ from jobqueue.store.journal import Journal
 from jobqueue.store.layout import (
     OPERATION,
     REASON,
-    RESERVE,
+    SPARE,
     SUFFIX,
     copy_name,
     folders_of,
@@ -152,6 +152,9 @@ class Moving:
                 new_name = copy_name(new_name)
             except FileNotFoundError:
                 return None
+            except OSError as error:  # a folder may need one more block for a name
+                if error.errno not in FULL or not self.scratch.make_room():
+                    raise
 
     # -- marks: somebody asked a running job to stop
 
@@ -343,7 +346,8 @@ class Moving:
         emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
         if all(emptied):
             files.remove(self.folder.fds["workers"], owner + ".json")
-            files.remove(self.folder.fds["workers"], owner + RESERVE)
+            for ending in SPARE:
+                files.remove(self.folder.fds["workers"], owner + ending)
             files.remove(self.folder.fds["locks"], owner)
         return moved
 

@@ -42,8 +42,8 @@ from jobqueue.store.journal import Journal
 from jobqueue.store.keys import Keys
 from jobqueue.store.layout import (
     MAINTENANCE,
-    RESERVE,
     SCHEDULES,
+    SPARE,
     file_name,
     folders_of,
     is_ours,
@@ -154,7 +154,7 @@ class Spool:
         self.bounds.tell(owner, info)
         with suppress(OSError):  # a disk that is full already: then there is none
             self.scratch.reserve = None
-            self.scratch.reserve = Reserve(self.folder.fds["workers"], owner + RESERVE)
+            self.scratch.reserve = Reserve(self.folder.fds["workers"], *(owner + ending for ending in SPARE))
         return owner
 
     def write_info(self, owner: str, info: WorkerInfo) -> None:
@@ -175,7 +175,8 @@ class Spool:
         emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
         if all(emptied):
             files.remove(self.folder.fds["workers"], owner + ".json")
-            files.remove(self.folder.fds["workers"], owner + RESERVE)
+            for ending in SPARE:
+                files.remove(self.folder.fds["workers"], owner + ending)
             self.locks.drop(owner)
         else:
             self.locks.release(owner)

@@ -73,8 +73,18 @@ def claim(scene: Scene) -> None:
     for _ in range(4):
         scene.claims += scene.spool.claim(scene.owner, limit=2 - len(scene.claims))
         scene.spool.wake()
-        scene.spool.claiming.skipped_at = LONG_BEFORE  # what could not be opened gets another look after half a minute
+        scene.spool.claiming.skipped_at = scene.spool.claiming.soon_at = (
+            LONG_BEFORE  # what could not be opened gets another look after half a minute
+        )
     assert len(scene.claims) == 2, scene.places()
+
+
+def look_again(scene: Scene) -> None:
+    """As if the time were over after which what could not be opened, or claimed, or listed is tried again."""
+    claiming = scene.spool.claiming
+    claiming.wake()
+    claiming.skipped_at = claiming.soon_at = LONG_BEFORE
+    claiming.listed_mtime, claiming.listing_took = -1, 0.0
 
 
 def prepare_claims(scene: Scene) -> None:
@@ -134,9 +144,7 @@ def set_aside(scene: Scene) -> None:
 
 
 def claim_none(scene: Scene) -> None:
-    scene.spool.wake()
-    scene.spool.claiming.skipped_at = LONG_BEFORE
-    scene.spool.claiming.listed_mtime = -1
+    look_again(scene)
     assert scene.spool.claim(scene.owner, types=frozenset()) == []
 
 
@@ -210,8 +218,7 @@ def claim_one_of(scene: Scene) -> None:
     """Two jobs under one key, of which only one may run."""
     for _ in range(6):
         scene.claims += scene.spool.claim(scene.owner, limit=4 - len(scene.claims))
-        scene.spool.wake()
-        scene.spool.claiming.skipped_at = LONG_BEFORE
+        look_again(scene)
         scene.spool.claiming.lines.open_all()
     assert len(scene.claims) == 3, scene.places()
     assert sorted(scene.places()[id] for id in "xy") == [["claimed"], ["pending"]]
