@@ -266,6 +266,8 @@ class Claiming:
             self.index.delay(name, stamp_of(verdict.until))
         else:
             self.index.hold(name, verdict.hold)
+            if self.pause_ends is None:  # the clock may have gone over the end of a pause, and back
+                self.pause_ends = self.seen_control.next_end(self.clock.now())
 
     def hear_control(self) -> None:
         """What people have told the queue; and pauses that end by themselves."""

@@ -72,10 +72,7 @@ def enqueue_many(scene: Scene) -> None:
 def claim(scene: Scene) -> None:
     for _ in range(4):
         scene.claims += scene.spool.claim(scene.owner, limit=2 - len(scene.claims))
-        scene.spool.wake()
-        scene.spool.claiming.skipped_at = scene.spool.claiming.soon_at = (
-            LONG_BEFORE  # what could not be opened gets another look after half a minute
-        )
+        look_again(scene)
     assert len(scene.claims) == 2, scene.places()
 
 
