@@ -15,10 +15,12 @@ from jobqueue.store import files
 from jobqueue.store.journal import Journal, is_entry
 from jobqueue.store.keys import KeyRecord
 from jobqueue.store.layout import (
+    BALLAST,
     CONTROL,
     HIDDEN,
     RESERVE,
     SHARED_LOCKS,
+    SPARE,
     STATUS_FOLDERS,
     SUPPORT_FOLDERS,
     file_name,
@@ -211,10 +213,10 @@ def find_dead_workers(spool: Spool) -> Iterator[Problem]:
     workers = spool.folder.fds["workers"]
     claiming = {owner_of(name) for name in spool.folder.claim_folder_names()}
     for name in os.listdir(workers):
-        owner = name.removesuffix(".json").removesuffix(RESERVE)
+        owner = name.removesuffix(".json").removesuffix(RESERVE).removesuffix(BALLAST)
         path = f"{HIDDEN}/workers/{name}"
         if spool.locks.alive(owner):
-            if not name.endswith(RESERVE) and spool.owners.info(owner) is None:
+            if not name.endswith(SPARE) and spool.owners.seen(owner) is None:
                 fix = "start that worker again: until then others do not know what it serves"
                 yield Problem("unreadable worker file", path, "of a live worker", fix)
         elif owner not in claiming:
@@ -280,7 +282,7 @@ def find_torn_lines(spool: Spool) -> Iterator[Problem]:
 def count_lines(journal: Journal, name: str) -> tuple[int, int]:
     torn = lines = 0
     with suppress(FileNotFoundError), journal.open(name) as stream:
-        for text in stream:
+        for text in filter(bytes.strip, stream):  # an empty one ends what a refused write may have left
             lines += 1
             torn += not is_entry(text)
     return torn, lines

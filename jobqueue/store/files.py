@@ -89,6 +89,17 @@ def overwrite(folder: int, name: str, data: bytes, *, sync: bool) -> None:
         os.close(file)
 
 
+def shorten(folder: int, name: str, size: int) -> None:
+    """Gives back the blocks behind `size`; some file systems let others have them only once that is on disk."""
+    step("shorten")
+    file = os.open(name, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), dir_fd=folder)
+    try:
+        os.ftruncate(file, size)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def open_witness(folder: int, name: str) -> int | None:
     """A file that was just put in place, to be synced once more; None where somebody has moved it on already."""
     try:

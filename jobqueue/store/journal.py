@@ -62,34 +62,33 @@ class Journal:
     # -- writing
 
     def append(self, entries: Sequence[Entry], now: datetime) -> None:
-        """Never raises for the disk: what it refuses waits in memory, and goes out with the next entries."""
+        """What the disk refuses waits in memory, and goes out with the next entries. Raises only where more waits than
+        memory should hold."""
         if not entries:
             return
         data = b"".join([encoder.encode(entry) + LINE_FEED for entry in entries])
         with self.lock:
+            if len(self.unwritten) > MOST_UNWRITTEN and (error := self.write(now)) is not None:
+                raise error
             self.unwritten += data
-            files.step("journal")
-            try:
-                files.write_all(self.file_of(now), self.unwritten)
-            except OSError as error:
-                self.refused(error)
-            else:
-                self.unwritten = b""
-                self.complained = False
+            if (error := self.write(now)) is not None and not self.complained:
+                log.error("cannot write to the journal (%s); what is missing is written later", error.strerror)
+            self.complained = error is not None
 
-    def refused(self, error: OSError) -> None:
-        """Whatever of it was written stands there as a torn line, and comes again; so does what was whole: as a double."""
-        if not self.complained:
-            log.error("the journal cannot be written (%s); %d bytes wait", error.strerror, len(self.unwritten))
-        self.complained = True
-        self.close()
-        if len(self.unwritten) > MOST_UNWRITTEN:
-            log.error("the journal could not be written for long: %d bytes of it are lost", len(self.unwritten))
-            self.unwritten = b""
+    def write(self, now: datetime) -> OSError | None:
+        """Writes what waits; what made that impossible. What was written of it stands there as a torn line, and as doubles."""
+        files.step("journal")
+        try:
+            files.write_all(self.file_of(now), self.unwritten)
+        except OSError as error:
+            self.let_go()
+            return error
+        self.unwritten = b""
+        return None
 
     def file_of(self, now: datetime) -> int:
         if self.file is None or now.date() != self.day:
-            self.close()
+            self.let_go()
             self.file = self.open_free(f"{now:%Y%m%d}")
             self.day = now.date()
         return self.file
@@ -157,7 +156,14 @@ class Journal:
         }
         yield from sorted(seen.values(), key=lambda entry: entry.finished_at.timestamp() if entry.finished_at else 0.0)
 
-    def close(self) -> None:
+    def close(self, now: datetime | None = None) -> None:
+        """Tries a last time to write what waits."""
+        with self.lock:
+            if self.unwritten and now is not None and (error := self.write(now)) is not None:
+                log.error("%d bytes are missing in the journal (%s)", len(self.unwritten), error.strerror)
+            self.let_go()
+
+    def let_go(self) -> None:
         if self.file is not None:
             os.close(self.file)
             self.file = None

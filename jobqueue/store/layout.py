@@ -44,6 +44,9 @@ SHARED_LOCKS = (MAINTENANCE, RULING, STARTING, SCHEDULES, RETENTION)
 SUFFIX = ".json"
 REASON = ".reason"
 RESERVE = ".reserve"
+BALLAST = ".ballast"
+SPARE = (RESERVE, BALLAST)
+"""What a worker keeps for a full disk, see commit.py."""
 OPERATION = "op-"
 SECOND = "~2"
 LONGEST_NAME = 255

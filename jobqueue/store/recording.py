@@ -6,6 +6,7 @@ import getpass
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -39,7 +40,8 @@ class Recording:
 
     def attempts(self, ended: Iterable[tuple[Job, Attempt, bool]]) -> None:
         """Attempts that have ended, each with whether it may have recorded items."""
-        self.write([entry for job, attempt, noted in ended for entry in self.entries(job, attempt, noted)])
+        entries = [entry for job, attempt, noted in ended for entry in self.entries(job, attempt, noted)]
+        self.journal.append(entries, self.clock.now())
 
     def entries(self, job: Job, attempt: Attempt, noted: bool) -> Iterator[Entry]:
         yield attempt_entry(job, attempt, self.host)
@@ -94,4 +96,6 @@ class Recording:
         )
 
     def write(self, entries: Sequence[Entry]) -> None:
-        self.journal.append(entries, self.clock.now())
+        """What was done is done, whether or not the journal can tell of it."""
+        with suppress(OSError):
+            self.journal.append(entries, self.clock.now())

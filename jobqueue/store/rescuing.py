@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from datetime import datetime, timezone
 
+from jobqueue.inert import inert_logger
 from jobqueue.model.clock import Clock
 from jobqueue.model.filter import status_of
 from jobqueue.model.job import Attempt, Job
@@ -21,6 +22,8 @@ from jobqueue.store.locks import Locks
 from jobqueue.store.moving import Held, Moving, Outcome
 from jobqueue.store.owners import Owners
 
+log = inert_logger("jobqueue")
+
 
 class Rescuing:
     def __init__(self, folder: Folder, locks: Locks, owners: Owners, moving: Moving, clock: Clock, notes: Notes) -> None:
@@ -30,6 +33,7 @@ class Rescuing:
         self.moving = moving
         self.clock = clock
         self.notes = notes
+        self.said_last = ""
 
     def rescue(self) -> list[str]:
         """Takes back what dead owners hold: an owner is dead when its lock is free, and for no other reason."""
@@ -38,8 +42,19 @@ class Rescuing:
             if not self.locks.alive(owner):
                 with self.locks.seize(owner) as dead:
                     if dead:
-                        moved += self.recover(owner)
+                        moved += self.try_recover(owner)
         return moved
+
+    def try_recover(self, owner: str) -> list[str]:
+        """What the disk refuses is left for the next time, and keeps nobody from taking back what others held."""
+        try:
+            return self.recover(owner)
+        except OSError as error:
+            said = f"cannot take back what {owner} held ({error}); trying again"
+            if said != self.said_last:
+                self.said_last = said
+                log.error("%s", said)
+            return []
 
     def recover(self, owner: str) -> list[str]:
         info = self.owners.info(owner)

@@ -363,7 +363,7 @@ class Spool:
             self.closed = True
             self.claiming.close()
             self.arrivals.close()
-            self.journal.close()
+            self.journal.close(self.clock.now())
             self.locks.close()
             self.folder.close()
 

@@ -60,7 +60,9 @@ def sweep_notes(folder: Folder, notes: FileNotes, seconds: float = NOTES_FOR) ->
 
 def sweep_key(keys: Keys, name: str, key_is_free: Callable[[KeyRecord], bool]) -> int:
     """A key is removed under its own lock, so that nobody is making a job for it at this moment."""
-    file = keys.open_locked(name)
+    file = keys.try_locked(name)
+    if file is None:  # whoever has it may be stopped, and nobody knows for how long
+        return 0
     try:
         record = keys.read(file)
         if record is None or key_is_free(record):

@@ -61,7 +61,7 @@ class Verbs:
 
     def how_it_stops(self, located: Located | None) -> str:
         """What to expect of a running job that was asked to stop."""
-        info = self.moving.owners.info(located.owner) if located is not None and located.owner is not None else None
+        info = self.moving.owners.seen(located.owner) if located is not None and located.owner is not None else None
         return asked_to_stop(info.executor if info is not None else "process")
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
@@ -77,17 +77,17 @@ class Verbs:
             with self.moving.operation() as owner:
                 outcomes: list[Outcome] = []
                 for id in dict.fromkeys(ids[start : start + AT_ONCE]):
-                    held = self.seize(id, allowed, owner, verb)
-                    if isinstance(held, Change):
-                        changes[id] = held
+                    seized = self.seize(id, allowed, owner, verb)
+                    if isinstance(seized, Change):
+                        changes[id] = seized
                     else:
-                        outcomes.append(self.decided(held, decide))
+                        outcomes.append(self.decided(*seized, decide))
                 for outcome, name in zip(outcomes, self.moving.carry_out(outcomes), strict=True):
                     changes[job_id(outcome.held.name)] = self.change_of(outcome, name, verb)
                 self.moving.unmark_all(outcome.held.name for outcome in outcomes if outcome.to in FINISHED)
         return [changes[id] for id in ids]
 
-    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> Held | Change:
+    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> tuple[Held, Place] | Change:
         place = self.folder.find(id)
         while place is not None and place.status in allowed:
             try:
@@ -95,9 +95,7 @@ class Verbs:
             except PermissionError as error:
                 return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
             if held is not None:
-                if place.status is Status.FAILED:
-                    files.remove(place.folder, reason_name(place.name))
-                return held
+                return held, place
             place = self.folder.find(id)  # somebody was faster; where is it now?
         return self.refusal(id, place, verb)
 
@@ -107,11 +105,15 @@ class Verbs:
             return Change(id, "missing", None, f"no job {id!r} in this queue")
         return Change(id, "refused", located, f"{id} is {located.status} and cannot be {verb}")
 
-    def decided(self, held: Held, decide: Decision) -> Outcome:
-        job = self.moving.look_at(held).job
-        if job is None:  # a rejected drop: back to pending/ as it is, to be looked at again
+    def decided(self, held: Held, place: Place, decide: Decision) -> Outcome:
+        seen = self.moving.look_at(held)
+        if seen.skip:  # it cannot be read now: back to where it was
+            return Outcome(held, place.status)
+        if place.status is Status.FAILED:
+            files.remove(place.folder, reason_name(place.name))
+        if seen.job is None:  # a rejected drop: back to pending/ as it is, to be looked at again
             return Outcome(held, Status.PENDING)
-        transition = decide(job)
+        transition = decide(seen.job)
         return Outcome(held, transition.to, transition)
 
     def change_of(self, outcome: Outcome, name: str | None, verb: str) -> Change:
@@ -120,9 +122,9 @@ class Verbs:
             return Change(id, "missing", None, f"{id} was taken away by hand")
         if outcome.transition is None:
             located = Located(Job(id=job_id(name), type="?"), outcome.to)
-            if verb == "retried":
+            if verb == "retried" and outcome.to is Status.PENDING:
                 return Change(job_id(name), "changed", located)
-            return Change(id, "refused", located, f"{id} is no job (yet) and cannot be {verb}")
+            return Change(id, "refused", located, f"{id} cannot be read, or is no job (yet), and cannot be {verb}")
         return Change(id, "changed", Located(replace(outcome.transition.job, id=job_id(name)), outcome.to))
 
     def end_pending(self, endings: Sequence[tuple[str, Failure]]) -> list[str]:
@@ -171,7 +173,10 @@ class Verbs:
         old_name = file_name(id)
         if old_name is None or not files.exists(trash, old_name):
             return Change(id, "missing", None, f"no job {id!r} in the trash")
-        job = self.moving.in_trash(old_name)
+        seen = self.moving.look_in_trash(old_name)
+        job = seen.job
+        if seen.skip:  # where it belongs is not known, and in the wrong place it might run again
+            return Change(id, "refused", None, f"{id} {seen.skip}; it is left in the trash")
         if job is None:  # rejected if its reason came along; else it was waiting to be judged
             status = Status.FAILED if files.exists(trash, reason_name(old_name)) else Status.PENDING
         else:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobqueue.errors import QueueFolderError
 from jobqueue.inert import inert_logger
 from jobqueue.queue.queue import Queue
 from jobqueue.worker.retainer import EVERY, FIRST_AFTER, Retainer
@@ -35,6 +36,7 @@ class Chores:
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.retainer = Retainer(queue)
+        self.said = ""
         self.all = [
             Chore(RESCUE_EVERY, self.rescue),
             Chore(SWEEP_EVERY, self.sweep, time.monotonic() + SWEEP_EVERY * random.random()),
@@ -46,8 +48,20 @@ class Chores:
         """Does what its time has come for."""
         for chore in self.all:
             if time.monotonic() >= chore.due_at:
-                seconds = chore.act()
+                seconds = self.attempt(chore)
                 chore.due_at = time.monotonic() + (chore.every if seconds is None else seconds)
+
+    def attempt(self, chore: Chore) -> float | None:
+        """A disk that refuses a chore stops no worker: the next turn tries again."""
+        try:
+            return chore.act()
+        except QueueFolderError:
+            raise
+        except OSError as error:
+            if str(error) != self.said:  # once, and not at every turn
+                self.said = str(error)
+                log.error("a chore could not be done (%s); trying again", error)
+            return None
 
     def rescue(self) -> None:
         if rescued := self.queue.store.rescue():

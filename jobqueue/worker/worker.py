@@ -85,6 +85,7 @@ class Worker:
         self.random = random.Random()
         self.chores = Chores(self.queue)
         self.looked_at = 0.0
+        self.refused = ""
         self.counts = {"done": 0, "failed": 0, "pending": 0}
 
     # -- life
@@ -215,7 +216,7 @@ class Worker:
         if once and collected:
             return True
         free = (1 if once else self.memory.allowed) - len(self.running)
-        claims = self.store.claim(self.owner, limit=free, types=self.types) if free > 0 else []
+        claims = self.try_claim(free) if free > 0 else []
         for claim in claims:
             self.launch(claim)
         if self.outbox.due or (free > 0 and not claims):
@@ -223,6 +224,21 @@ class Worker:
         if not claims and not collected and self.running:
             self.rest(news=free > 0)
         return bool(claims or collected)
+
+    def try_claim(self, limit: int) -> list[Claim]:
+        """A disk, or a process without descriptors, that refuses a claim is a reason to wait, not to end."""
+        try:
+            claims = self.store.claim(self.owner, limit=limit, types=self.types)
+        except QueueFolderError:
+            raise
+        except OSError as error:
+            if str(error) != self.refused:
+                self.refused = str(error)
+                log.error("cannot claim (%s); trying again", error)
+            return []
+        if claims:
+            self.refused = ""
+        return claims
 
     def rest(self, *, news: bool = True) -> None:
         """Sleeps until a job has ended or (with `news`) something may have come."""
