@@ -490,9 +490,8 @@ FULL_DISK = [
         "faults",
         "what the journal could not write goes out with the next lines",
         "store/journal.py",
-        "            except OSError as error:\n                self.refused(error)\n"
-        '            else:\n                self.unwritten = b""',
-        '            finally:\n                self.unwritten = b""',
+        "            self.let_go()\n            return error\n",
+        '            self.let_go()\n            self.unwritten = b""\n            return error\n',
         "tests/store/test_journal.py::test_what_the_disk_refuses_goes_out_with_the_next_lines",
     ),
     Mutant(

@@ -110,7 +110,7 @@ def check_acknowledged(scene: Scene, spool: Spool, trash: set[str]) -> None:
 
 def check_journal(scene: Scene, spool: Spool) -> None:
     """Each attempt that has ended is there, and once."""
-    lines = Counter((id, attempt.number, attempt.outcome) for id, _, attempt in spool.attempts())
+    lines = Counter((attempt.job, attempt.number, attempt.outcome) for attempt in spool.attempts())
     for line, times in lines.items():
         most = 1 + (f"asked:{line[0]}" in scene.noted())
         assert line[2] in GIVEN_BACK or times <= most, f"{line} stands {times} times in the journal"

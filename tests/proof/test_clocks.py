@@ -131,7 +131,7 @@ def test_real_workers_whose_clock_jumps_run_each_job_to_its_end_once(turned: Tur
 
 def spread(queue: Queue) -> float:
     """How many hours lie between the first end of an attempt and the last, by the clocks of those who ran them."""
-    ends = [attempt.finished_at for _, _, attempt in queue.store.attempts() if attempt.finished_at is not None]
+    ends = [attempt.finished_at for attempt in queue.store.attempts() if attempt.finished_at is not None]
     return (max(ends) - min(ends)).total_seconds() / 3600
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jobqueue.model.entry import AttemptEntry, attempt_entry
 from jobqueue.model.job import Attempt, Job
 from jobqueue.model.status import Status
 from jobqueue.model.transition import Run, complete
@@ -26,9 +27,12 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.EACCES]
 
 
-def ended(id: str, at: datetime = NOON) -> tuple[Job, Attempt]:
-    attempt = Attempt(number=1, outcome="done", worker="w", claimed_at=at, finished_at=at)
-    return Job(id=id, type="scan", attempts=1, created_at=at), attempt
+def job(id: str) -> Job:
+    return Job(id=id, type="scan", created_at=NOON)
+
+
+def ended(id: str, at: datetime = NOON) -> AttemptEntry:
+    return attempt_entry(job(id), Attempt(number=1, outcome="done", worker="w", claimed_at=at, finished_at=at))
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def folder(tmp_path: Path) -> Iterator[int]:
 
 
 def ids(folder: int) -> list[str]:
-    return sorted(line.job for line in Journal(folder).read())
+    return sorted(entry.job for entry in Journal(folder).attempts())
 
 
 @pytest.mark.parametrize("every", [False, True], ids=["once", "from there on"])
@@ -131,7 +135,7 @@ def test_a_journal_that_cannot_be_written_keeps_no_job_from_finishing(
 ) -> None:
     spool = Spool(tmp_path / "q", durability="relaxed")
     owner = spool.join(WorkerInfo(owner="", host="here", pid=os.getpid(), started_at=NOON))
-    spool.put([ended(f"j{n}")[0] for n in range(6)])
+    spool.put([job(f"j{n}") for n in range(6)])
 
     def refused(now: Any) -> int:
         raise OSError(number, os.strerror(number))
@@ -146,5 +150,5 @@ def test_a_journal_that_cannot_be_written_keeps_no_job_from_finishing(
     monkeypatch.undo()
     spool.close()
     with_it = Spool(tmp_path / "q")
-    assert sorted(id for id, _, _ in with_it.attempts()) == [f"j{n}" for n in range(6)]
+    assert sorted(entry.job for entry in with_it.attempts()) == [f"j{n}" for n in range(6)]
     with_it.close()

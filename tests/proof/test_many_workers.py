@@ -123,7 +123,7 @@ def audit(folder: Path, queue: Queue, ids: list[str], killed: set[int]) -> None:
         wanted = 2 if located.job.type == "fails" or located.job.payload["n"] % 10 == 1 else 1
         starts = sum(times for (what, _), times in ends[id].items() if what == "start")
         assert wanted <= starts <= wanted + by_killed[id], f"{id} ran {starts} times"
-    lines = Counter((id, attempt.number) for id, _, attempt in queue.store.attempts() if attempt.outcome != "crashed")
+    lines = Counter((attempt.job, attempt.number) for attempt in queue.store.attempts() if attempt.outcome != "crashed")
     assert {line for line, times in lines.items() if times > 1} == set()
 
 
