@@ -149,8 +149,8 @@ ONE_EXECUTOR = [
         "            if not self.locks.alive(owner):\n"
         "                with self.locks.seize(owner) as dead:\n"
         "                    if dead:\n"
-        "                        moved += self.recover(owner)",
-        "            moved += self.recover(owner)",
+        "                        moved += self.try_recover(owner)",
+        "            moved += self.try_recover(owner)",
         PROTOCOL + "test_a_stopped_owner_keeps_its_jobs",
     ),
     Mutant(
@@ -482,7 +482,7 @@ FULL_DISK = [
         "faults",
         "the reserve takes an outcome that the disk has no room for",
         "store/commit.py",
-        "            if error.errno not in FULL or self.reserve is None or len(blobs) != 1:\n                raise",
+        "            if not reserve or error.errno not in FULL or self.reserve is None or len(blobs) != 1:\n                raise",
         "            raise",
         "tests/store/test_full_disk.py::test_jobs_finish_on_a_full_disk",
     ),
@@ -498,7 +498,7 @@ FULL_DISK = [
         "faults",
         "a job that could not be opened is tried again later",
         "store/claiming.py",
-        '                        self.index.keep(name, "skip")  # else this worker would never look at it again\n',
+        "                        self.index.keep(name, SOON)  # else this worker would never look at it again\n",
         "",
         FAULTS + "test_whichever_call_fails_nothing_is_lost_and_a_second_try_works[claim-EIO]",
     ),
