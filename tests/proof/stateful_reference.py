@@ -93,7 +93,9 @@ class Reference:
         if handed_back and not job.asked:
             self.attempt(job, "released")
         elif job.asked:
-            job.attempts, job.history = job.reopened()
+            attempts, job.history = job.reopened()
+            job.attempts = attempts + 1
+            self.journal.append((job.id, job.attempts, "cancelled"))
             self.end(job, "cancelled")
         else:
             self.attempt(job, "crashed", until=now)
