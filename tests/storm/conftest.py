@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ def make_storm(tmp_path: Path) -> Iterator[Callable[..., Storm]]:
     print(f"STORM_SEED={seed}")
     made: list[Storm] = []
 
-    def make(folder: Path = tmp_path) -> Storm:
-        made.append(Storm(folder, seed))
+    def make(folder: Path = tmp_path, **options: Any) -> Storm:
+        made.append(Storm(folder, seed, **options))
         return made[-1]
 
     yield make

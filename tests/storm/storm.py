@@ -51,11 +51,15 @@ class Process:
 
 
 class Storm:
-    """All of it lies in one folder: the queue, the logs, and what people have outside of it."""
+    """All of it lies in one folder: the queue, the logs, and what people have outside of it.
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    Without a `durability` each process has its own.
+    """
+
+    def __init__(self, folder: Path, seed: int, durability: str | None = None) -> None:
         self.folder = folder
         self.seed = seed
+        self.durability = durability
         self.random = random.Random(seed)
         self.queue_dir = folder / "q"
         for name in ("outside", "aside"):
@@ -85,7 +89,7 @@ class Storm:
     def start_worker(self) -> Process:
         executor = self.random.choice(["inline", "thread", "process"])
         options = ["--executor", executor, "--concurrency", "1" if executor == "inline" else "3", "--grace", "5s"]
-        durability = self.random.choice(["strict", "relaxed"])
+        durability = self.durability or self.random.choice(["strict", "relaxed"])
         with (self.folder / "output").open("ab") as output:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "jobqueue.worker", "--queue", self.queue_dir, "--handlers", "handlers.py", *options],
@@ -101,7 +105,7 @@ class Storm:
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            act(self.folder, role, self.serial, self.seed)
+            act(self.folder, role, self.serial, self.seed, self.durability)
         while pid != os.getpgid(pid):  # until it leads its own group, which is killed with it
             time.sleep(0.0005)
         return Process(role, pid)
@@ -166,7 +170,7 @@ class Storm:
         self.running.clear()
 
 
-def act(folder: Path, role: str, serial: int, seed: int) -> None:
+def act(folder: Path, role: str, serial: int, seed: int, durability: str | None) -> None:
     """The life of an actor, in its own process."""
     code = 1
     try:
@@ -175,7 +179,7 @@ def act(folder: Path, role: str, serial: int, seed: int) -> None:
         with (folder / "output").open("ab", buffering=0) as output:
             os.dup2(output.fileno(), 2)
         warnings.simplefilter("ignore", NoWorkerWarning)
-        actor = Actor(folder, role, serial, seed)
+        actor = Actor(folder, role, serial, seed, durability)
         while True:
             actor.turn()
     except BaseException:

@@ -28,7 +28,7 @@ LEGITIMATE = frozenset({
 
 
 class Actor:
-    def __init__(self, folder: Path, role: str, serial: int, seed: int) -> None:
+    def __init__(self, folder: Path, role: str, serial: int, seed: int, durability: str | None = None) -> None:
         self.folder = folder
         self.queue_dir = folder / "q"
         self.random = random.Random(f"{seed} {serial}")
@@ -36,7 +36,7 @@ class Actor:
         self.follower = Follower(folder / "log")
         self.serial = serial
         self.made = 0
-        durability = self.random.choice(["strict", "relaxed", "relaxed"])
+        durability = durability or self.random.choice(["strict", "relaxed", "relaxed"])
         self.queue = Queue(self.queue_dir, config=Config(durability=durability, settle_time=SETTLE))
         self.turn: Callable[[], None] = getattr(self, role)
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from ..proof.power_disk import disk
 from .storm import Storm
 from .storm_audit import Evidence, audit, gather
 from .storm_report import table
+
+SECONDS = float(os.environ.get("STORM_SECONDS", "180"))
 
 
 def weather(storm: Storm, seconds: float, pause: float, patience: float) -> Evidence:
@@ -40,9 +44,25 @@ def test_nothing_is_lost_or_doubled_in_a_long_storm(
     make_storm: Callable[..., Storm], capsys: pytest.CaptureFixture[str]
 ) -> None:
     storm = make_storm()
-    seconds = float(os.environ.get("STORM_SECONDS", "180"))
-    seen = weather(storm, seconds, 0.5, 600)
+    seen = weather(storm, SECONDS, 0.5, 600)
 
     assert set(storm.kills) == set(storm.started)
     with capsys.disabled():
         print(f"\nSTORM_SEED={storm.seed}\n{table(storm, seen)}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_nothing_is_lost_or_doubled_on_a_disk_of_its_own_where_all_is_synced(
+    make_storm: Callable[..., Storm], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with disk(tmp_path, "ext4") as mounted:
+        folder = mounted.mounted_at / "storm"
+        folder.mkdir()
+        storm = make_storm(folder, durability="strict")
+        try:
+            seen = weather(storm, SECONDS / 3, 0.5, 600)
+        finally:
+            storm.close()
+    with capsys.disabled():
+        print(f"\nSTORM_SEED={storm.seed}, strict, on ext4\n{table(storm, seen)}")
