@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from jobqueue.model.job import Job
+from jobqueue.model.transition import Run, complete
 from jobqueue.store import files, verbs
+from jobqueue.store.base import WorkerInfo
 from jobqueue.store.folder import Place
 from jobqueue.store.spool import Spool
 
@@ -107,3 +109,17 @@ def test_a_cancel_of_a_finished_job_leaves_no_mark_for_its_next_run(two: tuple[S
 
     assert two[0].cancel([ID])[0].outcome == "refused"
     assert "create" not in probed
+
+
+def test_a_job_that_was_taken_away_and_runs_elsewhere_stays_asked_to_stop(two: tuple[Spool, Spool]) -> None:
+    """`mv claimed/<owner>/x.json pending/` under a worker's hands; another one runs it by the time the first is through."""
+    owners = [spool.join(WorkerInfo(owner="", host="here", pid=1, started_at=spool.clock.now())) for spool in two]
+    (taken,) = two[0].claim(owners[0])
+    (two[0].path / "claimed" / owners[0] / f"{ID}.json").rename(two[0].path / "pending" / f"{ID}.json")
+    two[1].wake()
+    (running,) = two[1].claim(owners[1])
+    assert two[1].cancel([ID])[0].outcome == "cancelling"
+
+    run = Run(owners[0], taken.claimed_at, two[0].clock.now())
+    assert two[0].apply([(taken, complete(taken.job, 1, run))]) == [False]
+    assert two[1].extend(owners[1], [running]) == {ID: "cancel"}
