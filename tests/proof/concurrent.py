@@ -247,8 +247,12 @@ def waiting_in_turns(turns: Turns) -> Callable[[int, int], None]:
     return wait
 
 
-def play(programs: Sequence[Program], path: Path, log: Path, turns: Sequence[tuple[int, int]] | None) -> list[int]:
-    """Runs the programs, and returns how each process ended. `turns`: which process goes on, and for how many steps."""
+def play(programs: Sequence[Program], path: Path, log: Path, turns: Sequence[tuple[int, int]] | None) -> tuple[list[int], bool]:
+    """Runs the programs; how each process ended, and whether all were still at work after the first turn.
+
+    `turns`: which process goes on, and for how many steps.
+    """
+    met = False
     ways: list[Turns] = []
     children: list[int] = []
     try:
@@ -261,15 +265,17 @@ def play(programs: Sequence[Program], path: Path, log: Path, turns: Sequence[tup
             for way in alive.values():
                 way.give()
         else:
-            take_turns(alive, turns)
+            met = take_turns(alive, turns)
     finally:
         for way in ways:
             way.close()
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    return codes
+    return codes, met
 
 
-def take_turns(alive: dict[int, Turns], turns: Sequence[tuple[int, int]]) -> None:
+def take_turns(alive: dict[int, Turns], turns: Sequence[tuple[int, int]]) -> bool:
+    all_of_them, met = len(alive), False
+
     def go(number: int, steps: int) -> None:
         for _ in range(steps):
             alive[number].give()
@@ -277,12 +283,14 @@ def take_turns(alive: dict[int, Turns], turns: Sequence[tuple[int, int]]) -> Non
                 del alive[number]
                 return
 
-    for choice, steps in turns:
+    for number, (choice, steps) in enumerate(turns):
         if alive:
             go(list(alive)[choice % len(alive)], steps)
+        met = met or (number == 0 and len(alive) == all_of_them)
     while alive:
         for number in list(alive):
             go(number, 20)
+    return met
 
 
 # -- what they were told, and what is there at the end

@@ -100,7 +100,6 @@ class Machine(RuleBasedStateMachine):
             word = "failed" if outcome == "final" else outcome
             self.ref.attempt(self.ref.jobs[number], word, final=outcome == "final", until=self.world.clock.now() + wait)
 
-    @rule(worker=which, handed_back=st.booleans())
     def die(self, worker: int, handed_back: bool) -> None:
         """The kernel lets go of the lock of a process that has ended; all else stays as it was."""
         world = self.world
@@ -116,6 +115,11 @@ class Machine(RuleBasedStateMachine):
         assert sorted(world.spools[1 - worker].rescue()) == sorted(job.id for job in dead)
         for job in dead:
             self.ref.rescued(job, world.clock.now(), handed_back)
+
+    @rule(worker=which, limit=st.integers(1, 3), handed_back=st.booleans())
+    def claim_and_die(self, worker: int, limit: int, handed_back: bool) -> None:
+        self.claim(worker, limit)
+        self.die(worker, handed_back)
 
     @rule(worker=which)
     def leave(self, worker: int) -> None:
@@ -218,7 +222,7 @@ class Machine(RuleBasedStateMachine):
         elif way == 2:
             self.enqueue_after(number)
         elif way == 3:
-            self.drop(("plain", "camel", "broken")[number % 3])
+            self.drop(("plain", "camel", "broken")[number // 7 % 3])
         elif way == 4:
             self.enqueue_expiring(wait)
         elif way == 5:
