@@ -69,6 +69,7 @@ class Storm:
         self.running: list[Process] = []
         self.serial = 0
         self.killed: set[int] = set()
+        self.told_to_stop: set[int] = set()
         self.kills: Counter[str] = Counter()
         self.started: Counter[str] = Counter()
         self.seconds = 0.0
@@ -117,6 +118,8 @@ class Storm:
         chosen = self.random.choice([one for one in self.running if role in (None, one.role)])
         self.running.remove(chosen)
         how = signal.SIGTERM if chosen.role == "worker" and self.random.random() < 0.2 else signal.SIGKILL
+        if how is signal.SIGTERM:
+            self.told_to_stop.add(chosen.pid)
         chosen.kill(how)
         code = chosen.wait()
         assert code in (-how, 0), f"a {chosen.role} ended by itself with {code}: {self.output()}"
@@ -155,6 +158,7 @@ class Storm:
                 assert time.monotonic() < deadline, f"{stats} after the storm; {self.output()}"
                 time.sleep(0.05)
             for process in self.running:
+                self.told_to_stop.add(process.pid)
                 process.kill(signal.SIGTERM)
             for process in self.running:
                 if (code := process.wait()) != 0:  # it was still starting

@@ -68,6 +68,8 @@ class Evidence:
 
     queue_dir: Path
     killed: set[int]
+    """Processes that did not end by themselves, those included that were `told_to_stop`."""
+    told_to_stop: set[int]
     said: dict[str, list[Said]] = field(default_factory=lambda: defaultdict(list))
     ways: dict[str, str] = field(default_factory=dict)
     acknowledged: dict[str, str] = field(default_factory=dict)
@@ -85,8 +87,8 @@ class Evidence:
 # -- gathering
 
 
-def gather(folder: Path, queue_dir: Path, killed: set[int]) -> Evidence:
-    seen = Evidence(queue_dir, killed)
+def gather(folder: Path, queue_dir: Path, killed: set[int], told_to_stop: set[int]) -> Evidence:
+    seen = Evidence(queue_dir, killed, told_to_stop)
     read_what_was_said(seen, folder / "log")
     read_runs(seen, folder / "runs")
     read_folders(seen)
@@ -263,6 +265,8 @@ def accounts(seen: Evidence, token: str) -> Iterator[str]:
     for number, line in enumerate(lines):
         if line["outcome"] == "done" and not used[number]:
             yield f"stands as done in the journal, and no run belongs to it: {shown(lines)}"
+        if line["outcome"] == "released" and (worker := pid_of(line["worker"])) in seen.killed - seen.told_to_stop:
+            yield f"attempt {line['number']} was given back, and its worker {worker} died without a warning"
     rounds = 1 + sum(said.may_have_changed for said in seen.calls(token, *OPENS))
     dones = sum(line["outcome"] == "done" for line in lines)
     if dones > rounds:
@@ -275,6 +279,10 @@ def fits(run: Ran, outcome: str) -> bool:
     if run.end in ("done", "failed", "snoozed"):
         return outcome in (run.end, "crashed", "cancelled", "released")
     return outcome not in ("done", "snoozed")
+
+
+def pid_of(owner: str) -> int:
+    return int(owner.split("-")[1])
 
 
 def instant(text: str) -> float:

@@ -15,7 +15,7 @@ import pytest
 
 from .storm import Storm
 from .storm_actors import Actor
-from .storm_audit import audit, gather
+from .storm_audit import audit, gather, pid_of
 
 PLAIN = ("1", "2", "3")
 
@@ -76,8 +76,8 @@ class Scene:
         self.folder = folder
         self.queue_dir = folder / "q"
 
-    def found(self) -> list[str]:
-        return audit(gather(self.folder, self.queue_dir, set()))
+    def found(self, *killed: int) -> list[str]:
+        return audit(gather(self.folder, self.queue_dir, set(killed), set()))
 
     def file(self, token: str) -> Path:
         """Where the job lies."""
@@ -214,3 +214,16 @@ def test_what_is_tampered_with_is_found(scene: Scene, name: str) -> None:
     tamper(scene)
 
     assert any(expected in line for line in scene.found()), scene.found()
+
+
+def test_an_attempt_that_a_killed_worker_did_not_give_back_must_count(scene: Scene) -> None:
+    workers: set[int] = set()
+
+    def given_back(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        workers.update(pid_of(line["worker"]) for line in lines)
+        return [{**line, "outcome": "released"} for line in lines]
+
+    scene.change_journal(given_back)
+
+    assert not any("without a warning" in line for line in scene.found())
+    assert any("1: attempt 1 was given back, and its worker" in line for line in scene.found(*workers))

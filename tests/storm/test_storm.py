@@ -22,7 +22,7 @@ SECONDS = float(os.environ.get("STORM_SECONDS", "180"))
 def weather(storm: Storm, seconds: float, pause: float, patience: float) -> Evidence:
     storm.rage(seconds, pause)
     storm.settle(patience)
-    seen = gather(storm.folder, storm.queue_dir, storm.killed)
+    seen = gather(storm.folder, storm.queue_dir, storm.killed, storm.told_to_stop)
     wrong = audit(seen)
     print(table(storm, seen))
     assert not wrong, "\n".join([f"STORM_SEED={storm.seed}", *wrong[:20]])
