@@ -112,14 +112,20 @@ PARTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "work": FAILS_AND_GOES_ON,
     "snooze": (("claim", 1), ("finish", "snoozed"), ("claim", 1)),
     "done": (("claim", 1), ("finish", "done")),
+    "fail": (("claim", 1), ("finish", "failed")),
     **{verb: (("change", verb, 0), ("look", 0)) for verb in ("cancel", "retry", "purge", "delete")},
     "purge and restore": (("change", "purge", 0), ("change", "restore", 0)),
     "rescue": (("rescue",), ("look", 0)),
 }
 DUELS = (
-    ("pending", "work", "cancel"), ("pending", "work", "work"), ("pending", "cancel", "cancel"), ("pending", "cancel", "work"),
-    ("pending", "delete", "work"), ("done", "retry", "purge"), ("done", "retry", "cancel"), ("done", "purge", "retry"),
-)  # fmt: skip
+    ("pending", "work", "cancel"),
+    ("pending", "done", "fail"),
+    ("pending", "cancel", "cancel"),
+    ("pending", "cancel", "work"),
+    ("pending", "delete", "work"),
+    ("done", "retry", "purge"),
+    ("done", "purge", "retry"),
+)
 ALL_DUELS = [(begun, one, other) for begun in ("pending", "done", "failed") for one in PARTS for other in PARTS]
 
 
