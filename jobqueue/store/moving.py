@@ -202,7 +202,8 @@ class Moving:
             attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
             decided.append(Outcome(held, transition.to, transition, attempt))
         names = self.carry_out(decided)
-        self.unmark_all(outcome.held.name for outcome in decided if outcome.to in FINISHED)
+        ended = [outcome for outcome, name in zip(decided, names, strict=True) if name is not None and outcome.to in FINISHED]
+        self.unmark_all(outcome.held.name for outcome in ended)  # not for one that was taken away: it may run elsewhere
         return names
 
     def why_cancelled(self, name: str) -> str:

@@ -86,7 +86,7 @@ class Rescuing:
         if owner.startswith(OPERATION):  # nothing ran there; as it stands it goes back, or on to where it was decided to go
             return [Outcome(held, status_of(job) if job.finished else Status.PENDING)]
         if job.written_by == held.claim_folder:
-            return [Outcome(held, status_of(job) if job.finished else Status.PENDING, attempt=recorded_attempt(job))]
+            return [Outcome(held, status_of(job) if job.finished else Status.PENDING, attempt=recorded_attempt(job, owner))]
         transition = self.lost_transition(job, held, owner, info, seen.moved_at)
         attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
         return [Outcome(held, transition.to, transition, attempt)]
@@ -104,8 +104,12 @@ class Rescuing:
         return transition if told is None else tell(transition, told)
 
 
-def recorded_attempt(job: Job) -> tuple[Job, Attempt] | None:
-    """The journal line of an outcome that was recorded before its owner died: written again, since it may be missing."""
-    if job.finished:
+def recorded_attempt(job: Job, owner: str) -> tuple[Job, Attempt] | None:
+    """The journal line of an outcome that was recorded before its owner died: written again, since it may be missing.
+
+    A job that ended because a cancel was asked for, when its attempt was over, has that attempt in its history: its end
+    was none. Of an attempt that was given back the file says nothing.
+    """
+    if job.finished and job.locked_by == owner:
         return (job, final_attempt(job))
-    return (job, job.history[-1]) if job.history else None
+    return (job, job.history[-1]) if job.history and job.history[-1].worker == owner else None

@@ -115,7 +115,9 @@ class Spool:
             self.clock,
             max_file_size,
         )
-        self.verbs = Verbs(self.folder, self.scratch, self.arrivals, self.reading, self.moving, self.clock)
+        self.verbs = Verbs(
+            self.folder, self.scratch, self.arrivals, self.reading, self.moving, self.rescuing.rescue, self.clock
+        )
         self.claiming = Claiming(
             self.folder,
             self.clock,

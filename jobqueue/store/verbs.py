@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -19,45 +20,60 @@ from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Change, Located, asked_to_stop
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
-from jobqueue.store.layout import SUFFIX, file_name, is_job_name, job_id, reason_name
+from jobqueue.store.layout import OPERATION, SUFFIX, file_name, is_job_name, job_id, reason_name
 from jobqueue.store.moving import AT_ONCE, Held, Moving, Outcome
 from jobqueue.store.reading import Reading
 
+TRIES = 100
+"""How often a job that others keep moving is looked for."""
+PATIENCE, A_MOMENT = 1.0, 0.0005
+"""Seconds that another operation gets to end (it may be stopped), and between two looks at it."""
 Decision = Callable[[Job], Transition]
 
 
 class Verbs:
+    """`rescue` takes back what dead owners hold."""
+
     def __init__(
-        self, folder: Folder, scratch: Scratch, arrivals: Arrivals, reading: Reading, moving: Moving, clock: Clock
+        self,
+        folder: Folder,
+        scratch: Scratch,
+        arrivals: Arrivals,
+        reading: Reading,
+        moving: Moving,
+        rescue: Callable[[], object],
+        clock: Clock,
     ) -> None:
         self.folder = folder
         self.scratch = scratch
         self.arrivals = arrivals
         self.reading = reading
         self.moving = moving
+        self.rescue = rescue
         self.clock = clock
 
     def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
         decide: Decision = lambda job: cancel(job, self.clock.now(), message)  # noqa: E731
         changes = self.operate(ids, (Status.PENDING,), decide, "cancelled")
-        return [self.ask_to_stop(change, message) if is_elsewhere(change) else change for change in changes]
+        return [self.ask_to_stop(change, message) if is_claimed(change) else change for change in changes]
 
     def ask_to_stop(self, change: Change, message: str) -> Change:
         """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
         name = change.id + ".json"
         self.moving.mark_cancel(name, message)
-        place = self.folder.find(change.id)
+        place = self.find(change.id)
         if place is not None and place.status is Status.CLAIMED:
             located = self.reading.read(place)
             return Change(change.id, "cancelling", located, self.how_it_stops(located))
         self.moving.unmark(name)
-        if place is not None and place.status is Status.PENDING:
+        if place is None:
+            return change
+        if place.status is Status.PENDING:
             return self.cancel([change.id], message)[0]
-        ran = change.located is not None and change.located.status is Status.CLAIMED
-        located = self.reading.read(place) if place is not None else None
-        if ran and located is not None and located.job.cancelled:  # it saw the mark before we could look
-            return Change(change.id, "changed", located)
-        return change
+        located = self.reading.read(place)
+        if located is not None and located.job.cancelled and not in_hands(change.located):
+            return Change(change.id, "changed", located)  # it saw the mark before we could look
+        return self.refused(change.id, located, "cancelled") if located is not None else change
 
     def how_it_stops(self, located: Located | None) -> str:
         """What to expect of a running job that was asked to stop."""
@@ -88,21 +104,35 @@ class Verbs:
         return [changes[id] for id in ids]
 
     def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> tuple[Held, Place] | Change:
-        place = self.folder.find(id)
-        while place is not None and place.status in allowed:
-            try:
-                held = self.moving.seize(place, owner)
-            except PermissionError as error:
-                return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
-            if held is not None:
-                return held, place
-            place = self.folder.find(id)  # somebody was faster; where is it now?
-        return self.refusal(id, place, verb)
+        """Takes a job from where it is; or says where it is instead. While others move it, it is looked for again."""
+        for _ in range(TRIES):
+            place = self.find(id)
+            if place is None:
+                break
+            if place.status in allowed:
+                try:
+                    held = self.moving.seize(place, owner)
+                except PermissionError as error:
+                    return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
+                if held is not None:
+                    return held, place
+            elif (located := self.reading.read(place)) is not None:
+                return self.refused(id, located, verb)
+        return Change(id, "missing", None, f"no job {id!r} in this queue")
 
-    def refusal(self, id: str, place: Place | None, verb: str) -> Change:
-        located = self.reading.read(place) if place is not None else None
-        if located is None:
-            return Change(id, "missing", None, f"no job {id!r} in this queue")
+    def find(self, id: str) -> Place | None:
+        """Where a job is. One that another operation holds does not run, and where it goes is known in a moment."""
+        place = self.folder.find(id)
+        patience = time.monotonic() + PATIENCE
+        while place is not None and place.claim_folder.startswith(OPERATION) and time.monotonic() < patience:
+            if self.moving.locks.alive(place.claim_folder):
+                time.sleep(A_MOMENT)
+            else:
+                self.rescue()
+            place = self.folder.find(id)
+        return place
+
+    def refused(self, id: str, located: Located, verb: str) -> Change:
         return Change(id, "refused", located, f"{id} is {located.status} and cannot be {verb}")
 
     def decided(self, held: Held, place: Place, decide: Decision) -> Outcome:
@@ -135,24 +165,18 @@ class Verbs:
         changes = {}
         with self.moving.operation() as owner:
             for id in dict.fromkeys(ids):
-                place = self.folder.find(id)
-                if place is None or place.status not in allowed:
-                    changes[id] = self.refusal(id, place, "deleted")
-                else:
-                    changes[id] = self.purge_one(place, owner, where)
+                taken = self.seize(id, allowed, owner, "deleted")
+                changes[id] = taken if isinstance(taken, Change) else self.purge_one(*taken, where)
             self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])
             self.moving.unmark_all(id + SUFFIX for id, change in changes.items() if change.outcome == "changed")
         return [changes[id] for id in ids]
 
-    def purge_one(self, place: Place, owner: str, where: Filter | None) -> Change:
-        """Into a claim folder of our own, where nobody else can change it; looked at again there; then to the trash."""
+    def purge_one(self, held: Held, place: Place, where: Filter | None) -> Change:
+        """In a claim folder of our own, where nobody else can change it: looked at again there; then to the trash."""
         id = job_id(place.name)
-        held = self.moving.seize(place, owner)
-        if held is None:
-            return Change(id, "refused", None, f"{id} was moved by somebody else at the same moment")
         job = self.moving.look_at(held).job
         if where is not None and (job is None or not where.matches(job)):
-            self.moving.move_to_free_name(self.folder.claim_folder(owner), place.name, place.folder)
+            self.moving.move_to_free_name(self.folder.claim_folder(held.claim_folder), place.name, place.folder)
             return Change(id, "refused", None, f"{id} has changed and is no longer what the filter asked for")
         self.moving.to_trash(held, place.status)
         return Change(id, "changed", Located(job or Job(id=id, type="?"), place.status))
@@ -190,6 +214,10 @@ class Verbs:
         return Change(id, "changed", Located(replace(known, id=job_id(name)), status))
 
 
-def is_elsewhere(change: Change) -> bool:
-    """Refused because the job was not pending; one that is cannot be a job, or may not be moved."""
-    return change.outcome == "refused" and change.located is not None and change.located.status is not Status.PENDING
+def is_claimed(change: Change) -> bool:
+    return change.outcome == "refused" and change.located is not None and change.located.status is Status.CLAIMED
+
+
+def in_hands(located: Located | None) -> bool:
+    """Whether somebody's operation has it, so that it does not run."""
+    return located is not None and located.owner is not None and located.owner.startswith(OPERATION)

@@ -482,7 +482,8 @@ FULL_DISK = [
         "faults",
         "the reserve takes an outcome that the disk has no room for",
         "store/commit.py",
-        "            if not reserve or error.errno not in FULL or self.reserve is None or len(blobs) != 1:\n                raise",
+        "            if not reserve or error.errno not in FULL or self.reserve is None or len(blobs) != 1:\n"
+        "                raise",
         "            raise",
         "tests/store/test_full_disk.py::test_jobs_finish_on_a_full_disk",
     ),

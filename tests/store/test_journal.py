@@ -184,9 +184,11 @@ def test_a_journal_that_is_refused_for_long_costs_bounded_memory(journal: Journa
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_all", refuse)
         kept = 0
+        while len(journal.unwritten) <= 2000:
+            journal.append([ended(f"j{kept:02}")], NOW)
+            kept += 1
         with pytest.raises(OSError, match="No space"):
-            for kept in range(50):  # noqa: B007
-                journal.append([ended(f"j{kept:02}")], NOW)
+            journal.append([ended("refused")], NOW)
         assert len(journal.unwritten) < 3000
     journal.append([ended("last", at=NOW + timedelta(seconds=1))], NOW)
     assert jobs(journal) == [*(f"j{number:02}" for number in range(kept)), "last"]
