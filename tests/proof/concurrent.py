@@ -338,7 +338,7 @@ def prepare(path: Path, states: Sequence[str]) -> dict[str, State]:
 
 def found_at_the_end(spool: Spool, id: str) -> tuple[Any, ...]:
     """In the words of `State.told`. Whole, and in one place: what is not so does not come as far as here."""
-    lines = tuple(sorted((attempt.number, attempt.outcome) for job, _, attempt in spool.attempts() if job == id))
+    lines = tuple(sorted((attempt.number, attempt.outcome) for attempt in spool.attempts() if attempt.job == id))
     try:
         located = spool.get(id)
         job, status = located.job, located.status.value

@@ -152,7 +152,9 @@ def read_journal(seen: Evidence) -> None:
     tokens = {lies.name.removesuffix(".json"): token for token, files in seen.files.items() for lies in files}
     lines: dict[tuple[Any, ...], dict[str, Any]] = {}
     for file in sorted((seen.queue_dir / ".jobqueue" / "journal").glob("*.jsonl")):
-        for line in map(json.loads, file.read_bytes().splitlines()):
+        for line in map(json.loads, filter(bytes.strip, file.read_bytes().splitlines())):
+            if "what" in line:  # something that was done, not an attempt
+                continue
             lines[(line["job"], line["number"], line["outcome"], line.get("claimed_at"))] = line
     for line in sorted(lines.values(), key=lambda line: line["finished_at"]):
         seen.lines[tokens.get(line["job"], line["job"])].append(line)

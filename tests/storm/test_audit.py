@@ -111,7 +111,8 @@ class Scene:
     def change_journal(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
         for path in (self.queue_dir / ".jobqueue" / "journal").iterdir():
             lines = [json.loads(line) for line in path.read_text().splitlines()]
-            path.write_text("".join(json.dumps(line) + "\n" for line in change(lines)))
+            if attempts := [line for line in lines if "what" not in line]:
+                path.write_text("".join(json.dumps(line) + "\n" for line in change(attempts)))
 
     def at_once(self, tokens: list[str]) -> None:
         """The runs of these, moved to the same time."""
