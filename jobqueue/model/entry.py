@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from jobqueue.model.job import Attempt, Failure, Job
+from jobqueue.model.job import Attempt, Aware, Failure, Job
 
 ITEM = "item"
 MOST_IDS = 100
@@ -41,10 +41,10 @@ class AttemptEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     subject: str | None = None
     version: str | None = None
     code: str | None = None
-    created_at: datetime | None = None
-    due_at: datetime | None = None
-    claimed_at: datetime | None = None
-    finished_at: datetime | None = None
+    created_at: Aware | None = None
+    due_at: Aware | None = None
+    claimed_at: Aware | None = None
+    finished_at: Aware | None = None
     wait_ms: float | None = None
     run_ms: float | None = None
     error: Failure | None = None
@@ -68,7 +68,7 @@ class ItemEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: str | None = None
     version: str | None = None
     code: str | None = None
-    at: datetime | None = None
+    at: Aware | None = None
     seconds: float | None = None
     metrics: dict[str, float] = {}
 
@@ -78,7 +78,7 @@ class EventEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     and the like), reject, retry, purge, restore, pause or resume; `jobs` are the first of them."""
 
     what: str
-    at: datetime
+    at: Aware
     by: str | None = None
     host: str | None = None
     count: int | None = None

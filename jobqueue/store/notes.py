@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -154,9 +155,11 @@ class FileNotes:
                 else:
                     self.forget_artifacts(name)
 
-    def ids(self) -> set[str]:
-        """All jobs that have notes, whether they exist or not."""
-        return {name.removesuffix(ending) for folder, ending in ENDINGS.items() for name in os.listdir(self.fds[folder])}
+    def ids(self) -> Iterator[str]:
+        """All jobs that have notes, whether they exist or not; one with several of them comes several times."""
+        for folder, ending in ENDINGS.items():
+            for name in files.names_in(self.fds[folder]):
+                yield name.removesuffix(ending)
 
     def last_change(self, id: str) -> float:
         """When the latest of its notes was made or moved here; seconds since 1970, by a clock that nobody can set back."""

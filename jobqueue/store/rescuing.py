@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from jobqueue.model.clock import Clock
 from jobqueue.model.filter import status_of
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Attempt, Job, Ran
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.told import tell
@@ -78,13 +78,16 @@ class Rescuing:
 
     def lost_transition(self, job: Job, held: Held, owner: str, info: WorkerInfo | None, moved_at: float) -> Transition:
         now = self.clock.now()
-        run = Run(owner, min(now, datetime.fromtimestamp(moved_at, timezone.utc)), now)
+        ran = info.ran(job) if info is not None else Ran()
+        run = Run(owner, min(now, datetime.fromtimestamp(moved_at, timezone.utc)), now, ran)
         if job.finished:
             job = reopened(job, run.claimed_at)
-        if info is not None and info.handed_back and not self.moving.cancel_asked(held.name):
-            return release(job, run)
-        policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
-        transition = lost(job, run, policy=policy, cancelled=self.moving.cancel_asked(held.name))
+        cancelled = self.moving.cancel_asked(held.name)
+        if info is not None and info.handed_back and not cancelled:
+            transition = release(job, run)
+        else:
+            policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
+            transition = lost(job, run, policy=policy, cancelled=cancelled)
         told = left_behind(self.notes, job.id, job.next_attempt)
         return transition if told is None else tell(transition, told)
 

@@ -130,6 +130,8 @@ class Worker:
             executor=self.executor,
             policies=self.registry.policies,
             versions=self.registry.versions,
+            codes=self.registry.codes,
+            subjects=self.registry.subjects,
             limits=merge(self.queue.config.limits, self.registry.limits),
             budgets=self.queue.config.budgets,
         )
