@@ -27,6 +27,7 @@ from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.making import Making, call_of, options_of
 from jobqueue.queue.opening import MEMORY, open_store
 from jobqueue.queue.page import JobPage
+from jobqueue.queue.processed import processed
 from jobqueue.queue.seen import WorkerHandle
 from jobqueue.queue.stats import Stats, read_stats, stats_by
 from jobqueue.queue.unserved import Unserved
@@ -232,6 +233,8 @@ class Queue:
         from jobqueue.store.check import check
 
         return check(self.store, repair)
+
+    processed = processed
 
     # -- changing
 

@@ -144,8 +144,14 @@ class Notes(Protocol):
     def set_checkpoint(self, id: str, state: Any) -> None:
         """Replaces it in one step, as durable as the store is. Raises `NotJSON`."""
 
-    def items(self, id: str) -> list[dict[str, Any]]:
-        """What `add_item` was given, oldest first; a torn last line is left out."""
+    def items(self, id: str, *, untold: bool = False) -> list[dict[str, Any]]:
+        """What `add_item` was given, oldest first; a torn last line is left out. With `untold` what came since `items_told`."""
+
+    def items_told(self, id: str) -> None:
+        """Notes that the items so far are in the journal."""
+
+    def processed(self, type: str, version: str, track: str) -> Set[str]:
+        """The keys of all items that the journal has of a type, a version and a track."""
 
     def add_item(self, id: str, item: dict[str, Any]) -> None:
         """Appends a line with one write, so that it survives the death of the process."""

@@ -54,13 +54,13 @@ class MemoryStore:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self.notes: Notes = MemoryNotes()
         self._changed = threading.Condition()
         self._jobs: dict[str, Located] = {}
         self._trash: dict[str, Located] = {}
         self._claims: dict[int, Claim] = {}
         self._ids_of_key: defaultdict[str, list[str]] = defaultdict(list)
         self._journal = MemoryJournal()
+        self.notes: Notes = MemoryNotes(self._journal)
         self._recording = Recording(self._journal, self.notes, self._clock)
         self._workers: dict[str, WorkerInfo] = {}
         self._control = Control()

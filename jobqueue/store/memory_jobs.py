@@ -51,7 +51,9 @@ def last_change(located: Located) -> datetime:
 
 def page(found: Sequence[Located], where: Filter | None, order: str, limit: int | None, offset: int) -> Page:
     matching = [located for located in found if where is None or where.matches(located.job)]
-    matching.sort(key=urgency if order == "urgent" else last_change, reverse=order == "newest")
+    matching.sort(key=urgency if order == "urgent" else last_change)
+    if order == "newest":
+        matching.reverse()
     return Page(matching[offset : None if limit is None else offset + limit], len(matching))
 
 

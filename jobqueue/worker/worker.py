@@ -294,6 +294,8 @@ class Worker:
         if told is None and result.kind != "done" and self.executor == "process":  # it may have died before it could say
             told = left_behind(self.store.notes, job.id, job.next_attempt)
         self.settle(running.claim, transition if told is None else tell(transition, told), result.seconds)
+        if told is not None and told.at_once:
+            self.store_outcomes()
 
     def settle(self, claim: Claim, transition: Transition, seconds: float = 0.0) -> None:
         self.outbox.add(claim, transition)
