@@ -33,9 +33,9 @@ on_parent_failure, idempotency_key, key_scope, concurrency_key, on_conflict, pip
 run_id, tags, force, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
 error: {reason, type, message, traceback, exit_code, peak_memory}, result,
 progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts,
-ran: {due_at, seconds, code, version, subject} of the latest attempt,
+ran: {due_at, seconds, code, version, subject},
 history: [{number, outcome, worker, claimed_at, finished_at, error, metrics, ran}], extra, owner, cancelling,
-rejected, file, position, why}. Every key is always there; timeout is in seconds.
+rejected, file, position, why}. Every key is always there; timeout is in seconds, and ran is of the latest attempt.
 """
 
 

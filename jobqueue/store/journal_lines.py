@@ -26,8 +26,8 @@ AT_ONCE = 1 << 18
 LONGEST = 4 << 20
 """Bytes of a line; none of ours comes near it. Of a longer one only the start is given, which is no entry."""
 SHOWN = 1000
-MOST_UNPACKED = 1 << 30
-"""Bytes that are read of one packed file: a few kilobytes can be unpacked to no end."""
+MOST_UNPACKED = 1 << 28
+"""Bytes that are read of one packed file, and of a plain one that is packed: a few kilobytes can be unpacked to no end."""
 TAIL = 1 << 16
 """Bytes that are looked at first from the end of a file by who wants what is new; the double of it then, and so on."""
 DISORDER = timedelta(minutes=1)
