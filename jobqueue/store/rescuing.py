@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from datetime import datetime, timezone
 
+from msgspec.structs import replace
+
 from jobqueue.model.clock import Clock
 from jobqueue.model.filter import status_of
 from jobqueue.model.job import Attempt, Job, Ran
@@ -16,7 +18,7 @@ from jobqueue.model.transition import Run, Transition, final_attempt, lost, rele
 from jobqueue.store import files
 from jobqueue.store.base import Notes, WorkerInfo, left_behind
 from jobqueue.store.folder import Folder
-from jobqueue.store.layout import OPERATION, folders_of, is_job_name, job_id, owner_of
+from jobqueue.store.layout import OPERATION, folders_of, is_job_name, is_ours, job_id, owner_of
 from jobqueue.store.locks import Locks
 from jobqueue.store.moving import Held, Moving, Outcome
 from jobqueue.store.owners import Owners
@@ -72,6 +74,9 @@ class Rescuing:
             return [Outcome(held, status_of(job) if job.finished else Status.PENDING)]
         if job.written_by == held.claim_folder:
             return [Outcome(held, status_of(job) if job.finished else Status.PENDING, attempt=recorded_attempt(job))]
+        if job.written_by is None and not is_ours(held.name):  # when it came; the rename of the claim has changed its ctime
+            came = datetime.fromtimestamp(min(seen.mark[1] / 1e9, seen.moved_at), timezone.utc)
+            job = replace(job, created_at=job.created_at or came, updated_at=came)
         transition = self.lost_transition(job, held, owner, info, seen.moved_at)
         attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
         return [Outcome(held, transition.to, transition, attempt)]

@@ -286,7 +286,8 @@ class Worker:
     def conclude(self, running: Running, result: Result) -> None:
         job = running.claim.job
         result = explained(result, running.killed_for, running.timeout)
-        ran = running.handler.ran(job, result.seconds or None)
+        seconds = result.seconds or time.monotonic() - running.started_at  # a process that died has not said
+        ran = running.handler.ran(job, seconds)
         run = Run(self.owner, running.claim.claimed_at, self.queue.clock.now(), ran)
         asked = running.asked_at is not None
         transition = decide(job, result, run, running.handler.policy, self.random.random(), cancel_asked=asked)
