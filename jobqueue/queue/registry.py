@@ -76,6 +76,20 @@ class Registry:
         return {type: handler.version for type, handler in self._handlers.items()}
 
     @property
+    def codes(self) -> dict[str, str]:
+        """The hash of the source of each."""
+        return {type: handler.code for type, handler in self._handlers.items()}
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """What tells the subject of a job, for those that have one."""
+        return {type: handler.subject for type, handler in self._handlers.items() if handler.subject is not None}
+
+    def told(self) -> dict[str, Any]:
+        """What a worker tells of its handlers, for those who rescue, enqueue or ask in its place."""
+        return {name: getattr(self, name) for name in ("policies", "versions", "codes", "subjects")}
+
+    @property
     def limits(self) -> dict[str, Limit]:
         """What the marks of the handlers say, by the names of limits."""
         return {limit_name(type): handler.limit for type, handler in self._handlers.items() if handler.limit != NO_LIMIT}

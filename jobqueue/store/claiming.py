@@ -243,8 +243,9 @@ class Claiming:
             self.strangers.put_aside(name, seen)
             return None
         now = self.clock.now()
-        if job.created_at is None:
-            job = replace(job, created_at=arrival(seen))
+        if not ours and job.written_by is None:  # it waits since it came, whatever it says of when it was made
+            came = arrival(seen)
+            job = replace(job, created_at=job.created_at or came, updated_at=came)
         if job.finished:  # moved here by hand: a request to run it again
             job = reopened(job, now)
         verdict = judge(job, now, control=self.seen_control, types=types, parent_state=self.parent_state)

@@ -7,6 +7,7 @@
       failed/   <id>.json  <id>.reason the reason of a rejected drop, beside its untouched bytes
       .jobqueue/
         tmp/ locks/ workers/ keys/ limits/ cancel/ trash/ journal/   arrivals  control.json
+        processed/                                           which items are done, see processed.py
         progress/ checkpoints/ items/ logs/ artifacts/       what running jobs leave, see notes.py
         output/                                              what detached workers say, see launching.py
 
@@ -28,7 +29,7 @@ HIDDEN = ".jobqueue"
 NOTES_FOLDERS = ("progress", "checkpoints", "items", "logs", "artifacts")
 OUTPUT = "output"
 SUPPORT_FOLDERS = (
-    *("tmp", "locks", "workers", "keys", "limits", "cancel", "trash", "journal", "schedules"),
+    *("tmp", "locks", "workers", "keys", "limits", "cancel", "trash", "journal", "schedules", "processed"),
     *NOTES_FOLDERS,
     OUTPUT,
 )
@@ -39,7 +40,8 @@ RULING = "control"
 STARTING = "starting"
 SCHEDULES = "schedules"
 RETENTION = "retention"
-SHARED_LOCKS = (MAINTENANCE, RULING, STARTING, SCHEDULES, RETENTION)
+KEEPING = "journal"
+SHARED_LOCKS = (MAINTENANCE, RULING, STARTING, SCHEDULES, RETENTION, KEEPING)
 
 SUFFIX = ".json"
 REASON = ".reason"

@@ -6,10 +6,12 @@ import os
 from contextlib import suppress
 from datetime import datetime, timezone
 
+from msgspec.structs import replace
+
 from jobqueue.inert import inert_logger
 from jobqueue.model.clock import Clock
 from jobqueue.model.filter import status_of
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Attempt, Job, Ran
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.told import tell
@@ -17,7 +19,7 @@ from jobqueue.model.transition import Run, Transition, final_attempt, lost, rele
 from jobqueue.store import files
 from jobqueue.store.base import Notes, WorkerInfo, left_behind
 from jobqueue.store.folder import Folder
-from jobqueue.store.layout import OPERATION, folders_of, is_job_name, job_id, owner_of
+from jobqueue.store.layout import OPERATION, folders_of, is_job_name, is_ours, job_id, owner_of
 from jobqueue.store.locks import Locks
 from jobqueue.store.moving import Held, Moving, Outcome
 from jobqueue.store.owners import Owners
@@ -87,19 +89,25 @@ class Rescuing:
             return [Outcome(held, status_of(job) if job.finished else Status.PENDING)]
         if job.written_by == held.claim_folder:
             return [Outcome(held, status_of(job) if job.finished else Status.PENDING, attempt=recorded_attempt(job, owner))]
+        if job.written_by is None and not is_ours(held.name):  # when it came; the rename of the claim has changed its ctime
+            came = datetime.fromtimestamp(min(seen.mark[1] / 1e9, seen.moved_at), timezone.utc)
+            job = replace(job, created_at=job.created_at or came, updated_at=came)
         transition = self.lost_transition(job, held, owner, info, seen.moved_at)
         attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
         return [Outcome(held, transition.to, transition, attempt)]
 
     def lost_transition(self, job: Job, held: Held, owner: str, info: WorkerInfo | None, moved_at: float) -> Transition:
         now = self.clock.now()
-        run = Run(owner, min(now, datetime.fromtimestamp(moved_at, timezone.utc)), now)
+        ran = info.ran(job) if info is not None else Ran()
+        run = Run(owner, min(now, datetime.fromtimestamp(moved_at, timezone.utc)), now, ran)
         if job.finished:
             job = reopened(job, run.claimed_at)
-        if info is not None and info.handed_back and not self.moving.cancel_asked(held.name):
-            return release(job, run)
-        policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
-        transition = lost(job, run, policy=policy, cancelled=self.moving.cancel_asked(held.name))
+        cancelled = self.moving.cancel_asked(held.name)
+        if info is not None and info.handed_back and not cancelled:
+            transition = release(job, run)
+        else:
+            policy = (info.policies.get(job.type) if info is not None else None) or RetryPolicy()
+            transition = lost(job, run, policy=policy, cancelled=cancelled)
         told = left_behind(self.notes, job.id, job.next_attempt)
         return transition if told is None else tell(transition, told)
 

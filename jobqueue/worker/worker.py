@@ -129,8 +129,7 @@ class Worker:
             serves_all=self.types is None,
             concurrency=self.concurrency,
             executor=self.executor,
-            policies=self.registry.policies,
-            versions=self.registry.versions,
+            **self.registry.told(),
             limits=merge(self.queue.config.limits, self.registry.limits),
             budgets=self.queue.config.budgets,
         )
@@ -300,7 +299,8 @@ class Worker:
     def conclude(self, running: Running, result: Result) -> None:
         job = running.claim.job
         result = explained(result, running.killed_for, running.timeout)
-        ran = running.handler.ran(job, result.seconds or None)
+        seconds = result.seconds or time.monotonic() - running.started_at  # a process that died has not said
+        ran = running.handler.ran(job, seconds)
         run = Run(self.owner, running.claim.claimed_at, self.queue.clock.now(), ran)
         asked = running.asked_at is not None
         transition = decide(job, result, run, running.handler.policy, self.random.random(), cancel_asked=asked)
@@ -308,6 +308,8 @@ class Worker:
         if told is None and result.kind != "done" and self.executor == "process":  # it may have died before it could say
             told = left_behind(self.store.notes, job.id, job.next_attempt)
         self.settle(running.claim, transition if told is None else tell(transition, told), result.seconds)
+        if told is not None and told.at_once:
+            self.store_outcomes()
 
     def settle(self, claim: Claim, transition: Transition, seconds: float = 0.0) -> None:
         self.outbox.add(claim, transition)

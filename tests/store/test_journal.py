@@ -16,7 +16,7 @@ import pytest
 
 from jobqueue.model.entry import AttemptEntry, EventEntry, attempt_entry
 from jobqueue.model.job import Attempt, Failure, Job, Ran
-from jobqueue.store import files
+from jobqueue.store import files, journal_lines
 from jobqueue.store import journal as module
 from jobqueue.store.journal import Journal
 
@@ -76,7 +76,7 @@ def test_a_retry_with_the_same_number_counts_again(journal: Journal) -> None:
 def test_what_is_no_attempt_is_no_attempt(journal: Journal) -> None:
     journal.append([EventEntry(what="purge", at=NOW, count=3, jobs=("a", "b", "c")), ended("a")], NOW)
     assert jobs(journal) == ["a"]
-    assert [module.is_entry(line) for line in journal.lines()] == [True, True]
+    assert [journal_lines.is_entry(line) for line in journal.lines()] == [True, True]
 
 
 @pytest.mark.parametrize("torn", [b'{"job":"b","typ', b"\0\0\0\n", b"\xff\xfe\n", b"null\n", b"[]\n", b"\n"])
@@ -121,7 +121,7 @@ def test_a_packed_file_that_is_damaged_is_read_as_far_as_it_goes(journal: Journa
 
 def test_what_is_new_is_found_from_the_end(journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a large file only the end is read, however many lines that end has."""
-    monkeypatch.setattr(module, "TAIL", 1000)
+    monkeypatch.setattr(journal_lines, "TAIL", 1000)
     for minute in range(200):
         journal.append([ended(f"j{minute:03}", at=NOW + timedelta(minutes=minute))], NOW)
     for since in (0, 1, 100, 198, 199, 200):
