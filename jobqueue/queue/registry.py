@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from jobqueue.errors import HandlerError
 from jobqueue.model.limit import NO_LIMIT, Limit, limit_name

@@ -29,7 +29,7 @@ def count_lines(journal: Journal, name: str) -> tuple[int, int, bool]:
     torn = lines = 0
     try:
         with journal.open(name) as stream:
-            for text in filter(bytes.strip, lines_in(stream)):  # an empty one ends what a refused write may have left
+            for text in lines_in(stream):
                 lines += 1
                 torn += not is_entry(text)
     except FileNotFoundError:
