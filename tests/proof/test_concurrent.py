@@ -43,6 +43,7 @@ turns = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), max_size=25)
 DEFAULT = settings(
     deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), print_blob=False, max_examples=60
 )
+MANY = 500
 met: Counter[str] = Counter()
 """What the processes were told, over all examples."""
 
@@ -100,9 +101,15 @@ def test_processes_at_the_same_time_are_told_what_some_order_explains(states: li
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_for_minutes_processes_are_told_what_some_order_explains() -> None:
-    many = settings(DEFAULT, max_examples=2000, derandomize=False, phases=(Phase.generate,))
-    many(given(beginnings, casts, turns)(lambda states, cast, turns: act_out(states, cast, turns)))()
-    many(given(beginnings, casts)(lambda states, cast: act_out(states, cast, None)))()
+    def in_turns(states: list[str], cast: list[Program], turns: list[tuple[int, int]]) -> None:
+        act_out(states, cast, turns)
+
+    def at_once(states: list[str], cast: list[Program]) -> None:
+        act_out(states, cast, None)
+
+    many = settings(DEFAULT, max_examples=MANY, derandomize=False, phases=(Phase.generate,))
+    many(given(beginnings, casts, turns)(in_turns))()
+    many(given(beginnings, casts)(at_once))()
 
 
 # -- one process does all of its part at each step of another
