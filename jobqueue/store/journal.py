@@ -116,8 +116,12 @@ class Journal:
             while (file := self.open_locked(name)) is None:
                 pass  # it was packed, or removed, between the open and the lock
             if file >= 0:
-                if self.takes_over(file, now):
-                    return file
+                try:
+                    if self.takes_over(file, now):
+                        return file
+                except BaseException:
+                    os.close(file)
+                    raise
                 os.close(file)
         raise AssertionError
 

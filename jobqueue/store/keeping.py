@@ -13,7 +13,8 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from itertools import count
@@ -30,8 +31,7 @@ log = inert_logger("jobqueue")
 PACKED_AFTER = timedelta(days=2)
 """From the end of its day on: whoever looks at what is new finds it in plain files."""
 AT_ONCE = 1 << 16
-SYNC_EVERY = 1 << 18
-"""Bytes of the packed file; one sync of all of them would hold up the worker that does this."""
+LOOK_EVERY = 0.002
 LEVEL = 6
 GZIP = zlib.MAX_WBITS + 16
 NAME = re.compile(r"(\d{8})-([\w-]+)" + re.escape(ENDING) + f"({re.escape(PACKED)})?", re.ASCII)
@@ -94,9 +94,7 @@ class Keeping:
                     log.error("journal: %s could not be packed: what was written is not what is read; it stays as it is", name)
                     return
                 files.move(self.scratch.folder, temporary, self.folder, name + PACKED)
-                if self.scratch.durable:
-                    files.sync_folder(self.folder)
-                yield None
+                yield from self.synced(files.sync_folder, self.folder)
                 files.remove(self.folder, name)
             finally:
                 self.scratch.discard([temporary])
@@ -106,22 +104,27 @@ class Keeping:
         """Whole and on disk when it ends."""
         target = os.open(temporary, files.NEW, 0o600, dir_fd=self.scratch.folder)
         try:
-            packer, unsynced, position = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP), 0, 0
+            packer, position = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP), 0
             while block := os.pread(file, AT_ONCE, position):
                 position += len(block)
                 if data := packer.compress(block):
                     files.write_all(target, data)
-                    unsynced += len(data)
-                if unsynced >= SYNC_EVERY and self.scratch.durable:
-                    files.sync_file(target)
-                    unsynced = 0
                 yield
             files.write_all(target, packer.flush())
-            if self.scratch.durable:
-                files.sync_file(target)
-            yield
+            yield from self.synced(files.sync_file, target)
         finally:
             os.close(target)
+
+    def synced(self, sync: Callable[[int], None], file: int) -> Iterator[None]:
+        """In a thread: a sync of megabytes takes longer than the worker that does this may be held up."""
+        if not self.scratch.durable:
+            return
+        with ThreadPoolExecutor(1, "jobqueue-journal") as pool:
+            future = pool.submit(sync, file)
+            while not future.done():
+                wait([future], LOOK_EVERY)
+                yield
+            future.result()
 
     def same(self, file: int, folder: int, packed: str) -> Generator[None, None, bool]:
         """Whether a packed file holds the very bytes of a plain one: the answer of this generator."""

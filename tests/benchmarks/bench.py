@@ -26,6 +26,7 @@ import click
 from cost import IMPORTS, UNWANTED, stdlib_imports, time_import, worker_cpu
 from disk import file_system, journaled, plain, why_no_mount
 from hostile import row_of_idle, rows_among_bad
+from journaled import rows_of_journal
 from limits import Bodies, bare_life, bare_pool, bare_pool_map
 from pickup import IdleWorker, Pickup, bare_pickup, percentile
 from report import Row, Sheet, Target, show
@@ -36,7 +37,20 @@ from steps import Backlog, drain_inline, drain_process, drain_two_processes, lif
 from jobqueue.errors import NoWorkerWarning
 
 DURABILITIES = ("relaxed", "strict")
-SECTIONS = ("enqueue", "claim", "finish", "drain", "process", "backlog", "cpu", "pickup", "progress", "hostile", "import")
+SECTIONS = (
+    "enqueue",
+    "claim",
+    "finish",
+    "drain",
+    "process",
+    "backlog",
+    "cpu",
+    "pickup",
+    "progress",
+    "hostile",
+    "journal",
+    "import",
+)
 Measure = tuple[str, Callable[[], None]]
 """What is being measured, in words, and the call that does it."""
 
@@ -61,6 +75,7 @@ class Plan:
     hostile: tuple[int, int] = (2_000, 3)
     idle: tuple[int, float] = (10_000, 10.0)
     """Files at rest, and seconds."""
+    journal: tuple[int, int] = (1_000, 3)
 
 
 DEFAULT = Plan()
@@ -79,6 +94,7 @@ TINY = Plan(
     (20, 1),
     (20, 1),
     (20, 0.2),
+    (20, 1),
 )
 
 
@@ -124,6 +140,11 @@ class Run:
                 lambda: self.sheet.ready.extend(rows_among_bad(self.fresh, self.plan.hostile)),
             )
             yield "an idle worker among them", lambda: self.sheet.ready.append(row_of_idle(self.fresh, self.plan.idle))
+        if self.wants("journal"):
+            yield (
+                "with the journal and without",
+                lambda: self.sheet.ready.extend(rows_of_journal(self.fresh, self.plan.journal)),
+            )
         if self.wants("import"):
             yield from ((name, partial(self.imports, name, code)) for name, code in IMPORTS.items())
 

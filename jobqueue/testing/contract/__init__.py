@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobqueue.testing.contract.adding import Adding
 from jobqueue.testing.contract.claims import Claims
 from jobqueue.testing.contract.endings import Endings
+from jobqueue.testing.contract.entries import Entries
 from jobqueue.testing.contract.keys import Keys
 from jobqueue.testing.contract.limits import Limits
 from jobqueue.testing.contract.lists import Lists
@@ -17,7 +18,9 @@ from jobqueue.testing.contract.verbs import Verbs
 from jobqueue.testing.contract.workers import Workers
 
 
-class StoreContract(Adding, Order, Claims, Endings, Verbs, Lists, Parents, Places, Keys, Limits, Notes, Schedules, Workers):
+class StoreContract(
+    Adding, Order, Claims, Endings, Entries, Verbs, Lists, Parents, Places, Keys, Limits, Notes, Schedules, Workers
+):
     """What every store promises, as a pytest class: subclass it as `Test...` and write `make_store`.
 
     Each test has three paragraphs: given, when, then. A test of a feature that the store does not name is skipped.
