@@ -271,7 +271,7 @@ def plain(value: Any) -> Any:
     )
 
 
-def overview(row: Mapping[str, Any]) -> dict[str, Any]:
+def overview(row: Mapping[Any, Any]) -> dict[str, Any]:
     """What the HTTP route says of one row of a frame, or of all of them."""
     return {
         "successRate": plain(row["success_rate"]),

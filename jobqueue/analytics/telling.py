@@ -144,7 +144,7 @@ def error_row(number: int, group: ErrorGroup) -> Row:
 
 def errors_head(found: Errors) -> str:
     count = sum(group.count for group in found)
-    return f"{count:,} failures in {len(found):,} groups"
+    return f"{count:,} failure{'' if count == 1 else 's'} in {len(found):,} group{'' if len(found) == 1 else 's'}"
 
 
 def errors_text(found: Errors) -> str:

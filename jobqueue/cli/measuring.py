@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +16,16 @@ from jobqueue.errors import Unsupported
 from jobqueue.inert import shell_word
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from jobqueue.analytics.errors import Errors
     from jobqueue.analytics.metrics import Metrics
 
-FITTING = {"24h": "1h", "7d": "6h", "30d": "1d", "all": "1d"}
-"""How long the periods of a range are, so that its chart fits a screen."""
+FITTING = ((2, timedelta(hours=1)), (14, timedelta(hours=6)), (92, timedelta(days=1)), (1100, timedelta(weeks=1)))
+"""Up to so many days, how long the periods are, so that a chart fits a screen."""
+LONGEST = timedelta(weeks=4)
 WIDEST = 60
+COLORS = ("green", "red")
 MOST_LINES = 400
 SOME = 20
 
@@ -79,9 +84,9 @@ def metrics(range_: str | None, every: str | None, by: str | None, prometheus: b
     if range_ is None and given["since"] is None and given["until"] is None:
         range_ = "24h"
     with open_queue() as queue, waiting("counting"):
-        found = analytics.metrics(queue, range_, by=by, every=every or FITTING.get(str(range_), "1h"), **given)
+        found = analytics.metrics(queue, range_, by=by, every=every or "1h", **given)
         answer = shape(found) if as_json else None
-    echo_json(answer) if answer is not None else tell_metrics(found)
+    echo_json(answer) if answer is not None else tell_metrics(found, chosen=every is not None)
 
 
 def refuse_beside_prometheus(
@@ -110,7 +115,7 @@ def shape(found: Metrics) -> dict[str, Any]:
     return {"by": found.by[0], "groups": group_summaries(found)}
 
 
-def tell_metrics(found: Metrics) -> None:
+def tell_metrics(found: Metrics, chosen: bool) -> None:
     from jobqueue.analytics.telling import metrics_facts, metrics_head
 
     click.echo(one_line(metrics_head(found)))
@@ -119,7 +124,7 @@ def tell_metrics(found: Metrics) -> None:
     facts = metrics_facts(found.total)
     tell_facts(facts)
     click.echo()
-    draw_groups(found) if found.by else draw_chart(found)
+    draw_groups(found) if found.by else draw_chart(found.by_time(found.every if chosen else fitting(found.hours / 24)))
 
 
 def tell_facts(facts: list[tuple[str, str]]) -> None:
@@ -136,22 +141,27 @@ def draw_groups(found: Metrics) -> None:
     draw((Column(titles[0], 60), *(Column(title, 24, right=True, whole=True) for title in titles[1:])), rows)
 
 
-def draw_chart(found: Metrics) -> None:
+def fitting(days: float) -> timedelta:
+    return next((every for most, every in FITTING if days <= most), LONGEST)
+
+
+def draw_chart(frame: pd.DataFrame) -> None:
     """A bar for each period: what succeeded and what failed differ in the sign, and then in color."""
     import shutil
 
-    frame = found.periods
     good, bad = signs()
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
-    numbers = [(int(row.completed), int(row.failed)) for row in frame.itertuples()]
+    numbers = list(zip(frame["completed"].tolist(), frame["failed"].tolist(), strict=True))
     most = max((done + failed for done, failed in numbers), default=0)
     labels = [f"{start:%d %b %H:%M}" for start in frame.index]
     width = max(1, min(WIDEST, room - len("00 Mon 00:00") - len(f"{most:,} done, {most:,} failed") - 6))
     for label, (done, failed) in list(zip(labels, numbers, strict=True))[-MOST_LINES:]:
         bars = lengths(done, failed, most, width)
-        bar = click.style(good * bars[0], fg="green") + click.style(bad * bars[1], fg="red")
+        bar = "".join(
+            click.style(sign * size, fg=color) for sign, size, color in zip((good, bad), bars, COLORS, strict=True) if size
+        )
         said = ", ".join([f"{done:,} done"] * (done > 0) + [f"{failed:,} failed"] * (failed > 0))
-        click.echo(f"  {label}  {bar}{'  ' if bars != (0, 0) else ''}{said}".rstrip())
+        click.echo(f"  {label}  {bar}  {said}" if bar else f"  {label}")
     if most:
         click.echo(f"  {good} completed  {bad} failed")
 
