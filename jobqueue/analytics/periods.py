@@ -100,6 +100,7 @@ def edges(start: datetime, end: datetime, every: timedelta, zone: tzinfo) -> Ins
         nights = [midnight(first + number * DAY, zone) for number in range((last - first).days + 2)]
         days = [np.arange(a, b, step, dtype=np.int64) for a, b in pairwise(nights)]
         found = np.concatenate([*days, np.array(nights[-1:], dtype=np.int64)])
+    found = np.unique(found)  # where a zone has skipped a whole day, two days begin at once
     low = int(np.searchsorted(found, instant(start), "right")) - 1
     high = int(np.searchsorted(found, instant(end), "left"))
     return found[low : high + 1]
