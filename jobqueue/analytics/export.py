@@ -18,9 +18,11 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from jobqueue.analytics.frames import attempts
+from jobqueue.analytics.schema import EVENTS, JOBS
 from jobqueue.errors import InvalidJob
 from jobqueue.queue.queue import Queue
 
+LISTS = frozenset(name for schema in (EVENTS, JOBS) for name, dtype in schema.items() if dtype == "object")
 Path_ = str | os.PathLike[str]
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 """pyarrow writes the fraction of the second with %S."""
@@ -102,24 +104,45 @@ def put_new(temporary: Path, target: Path) -> None:
 
 
 def table_of(frame: pd.DataFrame) -> pa.Table:
-    """An index that has a name is a column, too. Columns of lists hold texts; other objects become JSON."""
+    """An index that has a name is a column, too. Columns have the same types whatever is in them, or nothing: so the files of
+    many days can be read together."""
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     frame = frame.rename(columns=str)
-    objects = {name: listed(frame[name]) for name in map(str, frame.columns) if pd.api.types.is_object_dtype(frame[name])}
-    return pa.Table.from_pandas(frame.assign(**objects), preserve_index=False)
+    names = [str(name) for name in frame.columns]
+    lists = {name: frame[name] for name in names if is_object(frame[name]) and holds_lists(name, frame[name])}
+    plain = {name: texts_of(frame[name]) for name in names if name not in lists and changes(frame[name])}
+    table = pa.Table.from_pandas(frame.assign(**dict.fromkeys(lists, None), **plain), preserve_index=False)  # type: ignore[arg-type]
+    for name, column in lists.items():
+        values = [None if is_missing(value) else list(value) for value in column]
+        texts: Any = pa.array(values, pa.list_(pa.string()))
+        table = table.set_column(table.column_names.index(name), name, texts)
+    return table
 
 
-def listed(column: pd.Series) -> pd.Series:
-    """Lists of texts stay lists; whatever else objects hold becomes text, JSON where it is no text."""
-    values = [tuple(value) if isinstance(value, (list, tuple)) else value for value in column]
-    if any(isinstance(value, tuple) for value in values) and all(is_words(value) or is_missing(value) for value in values):
-        return pd.Series([None if is_missing(value) else list(value) for value in values], index=column.index, dtype=object)
-    return pd.Series([text_of(value) for value in values], index=column.index, dtype=object)
+def is_object(column: pd.Series) -> bool:
+    return pd.api.types.is_object_dtype(column.dtype)
+
+
+def holds_lists(name: str, column: pd.Series) -> bool:
+    """Lists of texts stay lists; of an empty column its name says it."""
+    known = [value for value in column if not is_missing(value)]
+    return all(is_words(value) for value in known) if known else name in LISTS
+
+
+def changes(column: pd.Series) -> bool:
+    return is_object(column) or (isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.empty)
+
+
+def texts_of(column: pd.Series) -> pd.Series:
+    """What objects hold becomes text, JSON where it is none; a category without values is one of texts."""
+    if is_object(column):
+        return pd.Series([text_of(value) for value in column], index=column.index, dtype="str")
+    return column.cat.set_categories(pd.Index([], dtype="str"))
 
 
 def is_words(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
 
 
 def is_missing(value: Any) -> bool:
