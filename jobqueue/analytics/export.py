@@ -112,7 +112,7 @@ def table_of(frame: pd.DataFrame) -> pa.Table:
     names = [str(name) for name in frame.columns]
     lists = {name: frame[name] for name in names if is_object(frame[name]) and holds_lists(name, frame[name])}
     plain = {name: texts_of(frame[name]) for name in names if name not in lists and changes(frame[name])}
-    table = pa.Table.from_pandas(frame.assign(**dict.fromkeys(lists, None), **plain), preserve_index=False)  # type: ignore[arg-type]
+    table = pa.Table.from_pandas(frame.assign(**dict.fromkeys(lists, None), **plain), preserve_index=False)
     for name, column in lists.items():
         values = [None if is_missing(value) else list(value) for value in column]
         texts: Any = pa.array(values, pa.list_(pa.string()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FITTING = ((2, timedelta(hours=1)), (14, timedelta(hours=6)), (92, timedelta(days=1)), (1100, timedelta(weeks=1)))
 """Up to so many days, how long the periods are, so that a chart fits a screen."""
 LONGEST = timedelta(weeks=4)
-WIDEST = 60
+WIDEST, PIPED = 60, 100
 COLORS = ("green", "red")
 MOST_LINES = 400
 SOME = 20
@@ -147,14 +148,11 @@ def fitting(days: float) -> timedelta:
 
 def draw_chart(frame: pd.DataFrame) -> None:
     """A bar for each period: what succeeded and what failed differ in the sign, and then in color."""
-    import shutil
-
     good, bad = signs()
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
     numbers = list(zip(frame["completed"].tolist(), frame["failed"].tolist(), strict=True))
     most = max((done + failed for done, failed in numbers), default=0)
     labels = [f"{start:%d %b %H:%M}" for start in frame.index]
-    width = max(1, min(WIDEST, room - len("00 Mon 00:00") - len(f"{most:,} done, {most:,} failed") - 6))
+    width = max(1, min(WIDEST, room() - len("00 Mon 00:00") - len(f"{most:,} done, {most:,} failed") - 6))
     for label, (done, failed) in list(zip(labels, numbers, strict=True))[-MOST_LINES:]:
         bars = lengths(done, failed, most, width)
         bar = "".join(
@@ -164,6 +162,10 @@ def draw_chart(frame: pd.DataFrame) -> None:
         click.echo(f"  {label}  {bar}  {said}" if bar else f"  {label}")
     if most:
         click.echo(f"  {good} completed  {bad} failed")
+
+
+def room() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
 
 
 def signs() -> tuple[str, str]:

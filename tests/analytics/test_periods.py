@@ -16,7 +16,7 @@ UTC = timezone.utc
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ZONES = [
     *("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"),
-    *("Australia/Lord_Howe", "America/Santiago", "Asia/Beirut", "Pacific/Apia", "America/St_Johns"),
+    *("Australia/Lord_Howe", "America/Santiago", "Asia/Beirut", "Pacific/Apia", "America/Caracas"),
 ]
 """Among them: half an hour off, half an hour of summer time, summer time from midnight on, a day that never was."""
 
