@@ -6,6 +6,7 @@ not ended. The rules are said in full at `jobqueue.analytics.metrics`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 PARTS = ("avg", "min", "max", *PERCENTILES)
 COUNTS = ("count", "completed", "failed", "cancelled", "attempts", "retries", "crashes", "clock_jumps")
 SPAN = "timedelta64[us]"
+MOST_ALONE = 50_000
 
 
 @dataclass(frozen=True)
@@ -139,21 +141,36 @@ def spread(values: Floats, groups: Ints, count: int) -> dict[str, Floats]:
     between them, as with `numpy.percentile` and `statistics.quantiles(..., method="inclusive")`."""
     known = ~np.isnan(values)
     values, groups = values[known], groups[known]
-    order = np.argsort(values)
-    if count > 1:
-        order = order[np.argsort(groups[order], kind="stable")]
-    ranked = values[order]
     sizes = np.bincount(groups, minlength=count)
     some = sizes > 0
+    found = {part: np.full(count, np.nan) for part in PARTS}
+    if not len(values):
+        return found
     first = (np.cumsum(sizes) - sizes)[some]
     last = first + sizes[some] - 1
-    found = {part: np.full(count, np.nan) for part in PARTS}
-    if len(ranked):
-        found["avg"][some] = np.add.reduceat(ranked, first) / sizes[some]
-        found["min"][some], found["max"][some] = ranked[first], ranked[last]
-        for part, quantile in PERCENTILES.items():
-            place = quantile * (last - first)
-            step = np.floor(place).astype(np.int64)
-            below, above = first + step, np.minimum(first + step + 1, last)
-            found[part][some] = ranked[below] + (place - step) * (ranked[above] - ranked[below])
+    places = {part: share * (last - first) for part, share in PERCENTILES.items()}
+    below = {part: first + np.floor(place).astype(np.int64) for part, place in places.items()}
+    above = {part: np.minimum(place + 1, last) for part, place in below.items()}
+    ranked = ranked_in_groups(values, groups, count, first, last, [*below.values(), *above.values()])
+    found["avg"][some] = np.add.reduceat(ranked, first) / sizes[some]
+    found["min"][some], found["max"][some] = np.minimum.reduceat(ranked, first), np.maximum.reduceat(ranked, first)
+    for part, place in places.items():
+        low, high = ranked[below[part]], ranked[above[part]]
+        found[part][some] = low + (place - np.floor(place)) * (high - low)
     return found
+
+
+def ranked_in_groups(values: Floats, groups: Ints, count: int, first: Ints, last: Ints, wanted: Sequence[Ints]) -> Floats:
+    """The values group after group, and in each group at least those of these places where they are in its order.
+
+    To put a few places right takes a part of the time of sorting all; it is done for each group by itself, as long as there
+    are not too many.
+    """
+    if len(first) > MOST_ALONE:
+        return values[np.lexsort((values, groups))]
+    small = groups.astype(np.int16) if count < 1 << 15 else groups  # numpy sorts short numbers by their digits
+    ranked = values[np.argsort(small, kind="stable")] if count > 1 else values.copy()
+    places = np.sort(np.stack(wanted) - first, axis=0).T.tolist()
+    for start, end, right in zip(first.tolist(), last.tolist(), places, strict=True):
+        ranked[start : end + 1].partition(right)
+    return ranked

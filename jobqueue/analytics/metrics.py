@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from jobqueue.analytics.frames import attempts
-from jobqueue.analytics.measuring import METRIC, PARTS, SPREADS, Ints, Rows, instants, measure, prepare
+from jobqueue.analytics.measuring import METRIC, PARTS, SPREADS, Ints, Rows, counted_in, instants, measure, prepare
 from jobqueue.analytics.periods import HOUR, MICROSECOND, Stretch, edges, instant, moment, read_every, read_stretch
 from jobqueue.analytics.schema import ATTEMPTS
 from jobqueue.errors import InvalidJob
@@ -43,6 +43,7 @@ Since = datetime | Duration | None
 COLUMNS = frozenset(name for name, dtype in ATTEMPTS.items() if dtype in ("category", "str") and name != "error") | {"attempt"}
 """What attempts can be grouped and chosen by."""
 TOKENS = f"{METRIC}tokens"
+NEEDED = ("job", "attempt", "outcome", "finished_at", "run", "wait", "clock_jump")
 ORDER = (
     *("count", "completed", "failed", "success_rate", "throughput", "cancelled", "attempts", "retries", "crashes"),
     *(f"{name}_{part}" for name in SPREADS for part in PARTS),
@@ -78,7 +79,7 @@ def metrics(
     if count not in ("jobs", "attempts"):
         raise InvalidJob(f"count: {count!r:.80} is unknown{nearest(str(count), {'jobs', 'attempts'})}; give jobs or attempts")
     frame = attempts(queue, since=stretch.start) if isinstance(queue, Queue) else queue
-    return Metrics(chosen(frame, stretch, filters), stretch, now, length, zone, groups, count)
+    return Metrics(chosen(frame, stretch, filters, groups), stretch, now, length, zone, groups, count)
 
 
 def require_column(word: Any, what: str) -> None:
@@ -87,15 +88,16 @@ def require_column(word: Any, what: str) -> None:
         raise InvalidJob(f"{what}: {word!r:.80} is unknown{nearest(str(word), COLUMNS)}; give one of {known}")
 
 
-def chosen(frame: pd.DataFrame, stretch: Stretch, filters: Mapping[str, Any]) -> pd.DataFrame:
-    """The attempts that ended in a stretch of time and have these values."""
+def chosen(frame: pd.DataFrame, stretch: Stretch, filters: Mapping[str, Any], by: Sequence[str]) -> pd.DataFrame:
+    """The attempts that ended in a stretch of time and have these values, with what is measured of them."""
     ended = instants(frame["finished_at"])
     keep = (ended >= (0 if stretch.start is None else instant(stretch.start))) & (ended < instant(stretch.end))
     for name, wanted in filters.items():
         if wanted is not None:
             values = [wanted] if isinstance(wanted, (str, int)) or not isinstance(wanted, Iterable) else list(wanted)
             keep &= frame[name].isin(values).to_numpy(dtype=bool)
-    return frame if keep.all() else frame[keep]
+    needed = frame[list(dict.fromkeys([*NEEDED, *by, *counted_in(frame)]))]
+    return needed if keep.all() else needed[keep]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobqueue import JobContext, Queue, Worker, analytics, handler
+from jobqueue.analytics import measuring
 from jobqueue.analytics.metrics import Metrics, group_summaries
 from jobqueue.analytics.schema import ATTEMPTS
 from jobqueue.errors import InvalidJob, InvalidTime
@@ -447,6 +448,17 @@ def test_any_history_adds_up_as_in_plain_python(made: list[dict[str, Any]], coun
     for begin, row in zip(periods.index, periods.to_dict("records"), strict=True):
         mine = [one for one in made if begin <= start + timedelta(minutes=one["minutes"]) < begin + timedelta(hours=1)]
         assert_same(row, reference(made, mine, by_attempts))  # type: ignore[arg-type]
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows)
+def test_a_great_many_groups_are_ranked_alike(made: list[dict[str, Any]]) -> None:
+    frame = frame_of(made)
+    alone = analytics.metrics(frame, "all", by=["type", "outcome", "attempt"]).frame
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "MOST_ALONE", 0)
+        together = analytics.metrics(frame, "all", by=["type", "outcome", "attempt"]).frame
+    pd.testing.assert_frame_equal(alone.drop(columns="throughput"), together.drop(columns="throughput"))
 
 
 def spans(found: Metrics) -> dict[str, Any]:
