@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from jobqueue.analytics.frames import attempts
 from jobqueue.analytics.schema import EVENTS, JOBS
 from jobqueue.errors import InvalidJob
+from jobqueue.queue.private import open_private
 from jobqueue.queue.queue import Queue
 
 LISTS = frozenset(name for schema in (EVENTS, JOBS) for name, dtype in schema.items() if dtype == "object")
@@ -74,7 +75,7 @@ def publish(target: Path, write: Callable[[IO[bytes]], None], overwrite: bool) -
     """Writes a temporary file beside the target and puts it there in one step. A link never takes the place of a file."""
     temporary = target.with_name(f".{target.name[:100]}.{uuid4().hex[:8]}.tmp")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with open_private(temporary) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -94,7 +95,7 @@ def put_new(temporary: Path, target: Path) -> None:
         raise already(target) from None
     except OSError:  # a file system without links: the name is taken first, which only one can do, and then filled
         try:
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            open_private(target).close()
         except FileExistsError:
             raise already(target) from None
         os.replace(temporary, target)

@@ -29,7 +29,8 @@ LONGEST = 120
 def prometheus(queue: Queue, *, types: int = 100, metrics: int = 50) -> str:
     """The text for a scrape: `jobqueue_jobs{status="pending"} 3` and so on, with series for at most so many types and metrics.
 
-    Raises `Unsupported` where prometheus-client is not installed.
+    Counters begin with the oldest attempt that the journal still has: where its old days are let go they fall, which
+    Prometheus takes for a restart. Raises `Unsupported` where prometheus-client is not installed.
     """
     try:
         from prometheus_client import CollectorRegistry, generate_latest

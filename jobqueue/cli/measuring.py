@@ -30,6 +30,9 @@ COLORS = ("green", "red")
 MOST_LINES = 400
 SOME = 20
 
+RANGES = ("24h", "7d", "30d", "all")
+GROUPS = ("type", "project", "outcome", "version", "worker", "host", "batch", "subject", "reason", "error_type", "name", "code")
+
 METRICS_EPILOG = """
 \b
 Examples:
@@ -50,14 +53,24 @@ without hourlyBreakdown}}.
 
 @click.command(epilog=METRICS_EPILOG)
 @click.option(
-    "--range", "-r", "range_", metavar="RANGE", help="24h (unless given), 7d, 30d, all, or another duration; ends now."
+    "--range",
+    "-r",
+    "range_",
+    metavar="RANGE",
+    shell_complete=complete.quiet(lambda _: RANGES),
+    help="24h (unless given), 7d, 30d, all, or another duration; ends now.",
 )
 @click.option(
     "--since", type=duration, metavar="AGE|TIME", help="From then on, instead of --range: 90m, or ISO 8601 with its zone."
 )
 @click.option("--until", type=duration, metavar="AGE|TIME", help="Up to then, instead of --range.")
 @click.option("--every", metavar="TIME", help="How long a period is: 1h, 15m, 1d, 1w; as fits the range unless given.")
-@click.option("--by", metavar="WORD", help="One line for each type, project, outcome, version, worker, host, batch, ...")
+@click.option(
+    "--by",
+    metavar="WORD",
+    shell_complete=complete.quiet(lambda _: GROUPS),
+    help="One line for each type, project, outcome, version, worker, host, batch, ...",
+)
 @click.option("--project", "-p", metavar="NAME", shell_complete=complete.projects, help="Jobs of this project.")
 @click.option(
     "--type", "-t", multiple=True, metavar="TYPE", shell_complete=complete.types, help="Jobs of this type; repeatable."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
@@ -150,3 +152,23 @@ def test_hostile_text_is_inert(tmp_path: Path) -> None:
             assert "\x1b" not in text
             assert "\u202e" not in text
         assert "<b>" not in found._repr_html_()
+
+
+def test_a_process_that_dies_is_a_crash(tmp_path: Path) -> None:
+    """Real processes: a worker, and a handler that kills the one it runs in."""
+    (tmp_path / "handlers.py").write_text(
+        "import os, signal\nfrom jobqueue import handler\n\n@handler\ndef dies(n: int) -> None:\n"
+        "    print(n)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with Queue(tmp_path / "q") as queue:
+        for n in range(2):
+            queue.enqueue("dies", {"n": n}, max_attempts=2, max_crashes=2, backoff=0)
+        command = [sys.executable, "-m", "jobqueue", "-q", "q", "worker", "--handlers", "handlers.py", "--drain"]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        assert ran.returncode == 0, ran.stderr
+        found = analytics.metrics(queue, by="type")
+        assert (found.count, found.failed, found.attempts, found.crashes, found.retries) == (2, 2, 4, 4, 2)
+        assert (found.success_rate, found.run_avg) == (0.0, None)
+        assert found.wait_avg is not None
+        (group,) = analytics.errors(queue)
+        assert (group.reason, group.count, len(list(group))) == ("crashed", 4, 2)

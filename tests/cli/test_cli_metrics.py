@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobqueue import analytics
-from jobqueue.cli import measuring
+from jobqueue.analytics.metrics import COLUMNS
+from jobqueue.cli import measuring, program
 from jobqueue.cli.measuring import ERRORS_EPILOG, GROUP, METRICS_EPILOG, fitting, lengths
 from jobqueue.queue.queue import Queue
 
@@ -181,6 +183,19 @@ main()"""
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "error: this command needs pandas; run: pip install 'jobqueue[analytics]'\n"
+
+
+def test_the_tab_key_offers_ranges_and_groups(shell: Any, history: list[str]) -> None:
+    completer = ShellComplete(program, {}, "jobqueue", "_JOBQUEUE_COMPLETE")
+
+    def offered(*words: str) -> list[str]:
+        return [item.value for item in completer.get_completions(["-q", str(shell.folder), *words[:-1]], words[-1])]
+
+    assert offered("metrics", "--range", "") == ["24h", "7d", "30d", "all"]
+    assert offered("metrics", "--by", "pro") == ["project"]
+    assert offered("errors", "--type", "") == ["scan", "mail"]
+    assert offered("export", "") == ["attempts", "items", "events", "jobs"]
+    assert set(measuring.GROUPS) <= COLUMNS
 
 
 def test_the_command_line_is_loaded_without_pandas() -> None:
