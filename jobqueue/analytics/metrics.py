@@ -78,8 +78,15 @@ def metrics(
         require_column(word, "by" if word in groups else "filter")
     if count not in ("jobs", "attempts"):
         raise InvalidJob(f"count: {count!r:.80} is unknown{nearest(str(count), {'jobs', 'attempts'})}; give jobs or attempts")
-    frame = attempts(queue, since=stretch.start) if isinstance(queue, Queue) else queue
+    frame = attempts(queue, since=stretch.start) if isinstance(queue, Queue) else checked(queue)
     return Metrics(chosen(frame, stretch, filters, groups), stretch, now, length, zone, groups, count)
+
+
+def checked(frame: pd.DataFrame) -> pd.DataFrame:
+    missing = [name for name in NEEDED if name not in frame]
+    if missing:
+        raise InvalidJob(f"metrics: the frame has no {', '.join(missing)}; give a queue, or rows of analytics.attempts(queue)")
+    return frame
 
 
 def require_column(word: Any, what: str) -> None:

@@ -118,7 +118,9 @@ def metrics_text(found: Metrics) -> str:
 
 def metrics_html(found: Metrics) -> str:
     facts = html_table([], metrics_facts(found.total), metrics_head(found))
-    return facts + html_table(*metrics_table(found))
+    titles, rows = metrics_table(found)
+    earlier = 0 if found.by else max(0, len(rows) - MOST_ROWS)  # of many periods the last are worth the most
+    return facts + html_table(titles, rows[earlier:], f"the last {MOST_ROWS} of {len(rows):,} periods" if earlier else "")
 
 
 # Failures

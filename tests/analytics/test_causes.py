@@ -28,6 +28,7 @@ TABLE = [
     ("„so“ “quoted” ‘value’ «là»", "'…' '…' '…' '…'"),
     ("'NoneType' object has no attribute 'foo'", "'…' object has no attribute '…'"),
     ("KeyError: ''", "KeyError: '…'"),
+    ("the users' 3 files' names", "the users' <n> files' names"),
     ("an unclosed 'quote 12", "an unclosed 'quote <n>"),
     ("No such file: /var/lib/x/y.txt", "No such file: <path>"),
     ("C:\\Users\\ann\\a.csv is locked", "C:<path> is locked"),

@@ -277,6 +277,18 @@ def test_what_cannot_be_meant_is_refused_with_the_fix(queue: Queue, given: dict[
         repr(analytics.metrics(queue, **given))
 
 
+def test_a_frame_of_something_else_is_refused(history: Queue) -> None:
+    with pytest.raises(InvalidJob, match="the frame has no job, attempt, .*give a queue, or rows of analytics.attempts"):
+        analytics.metrics(analytics.jobs(history))
+
+
+def test_of_many_periods_the_last_are_shown(history: Queue) -> None:
+    page = analytics.metrics(history, "7d")._repr_html_()
+    assert "the last 60 of 168 periods" in page
+    assert "2026-01-01 12:00" in page
+    assert "2025-12-29" not in page.partition("the last 60")[2]
+
+
 def test_an_unknown_attribute(queue: Queue) -> None:
     found = analytics.metrics(queue)
     with pytest.raises(AttributeError, match="did you mean 'success_rate'"):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobqueue.analytics.periods import MICROSECOND, edges, instant, moment, read_range
@@ -49,6 +49,17 @@ def test_steps_begin_anew_at_midnight() -> None:
     assert found == ["25 00:00", "25 05:00", "25 11:00", "25 17:00", "25 23:00", "26 00:00"]
 
 
+@pytest.mark.parametrize("every", [HOUR, DAY])
+def test_a_day_that_never_was_is_no_period(every: timedelta) -> None:
+    """Samoa went from the 29th of December 2011 to the 31st."""
+    zone = ZoneInfo("Pacific/Apia")
+    found = edges(datetime(2011, 12, 29, tzinfo=zone), datetime(2012, 1, 1, tzinfo=zone), every, zone)
+    assert list(found) == sorted(set(found))
+    days = [f"{moment(edge).astimezone(zone):%d}" for edge in found]
+    assert list(dict.fromkeys(days)) == ["29", "31", "01"]
+    assert len(found) == (2 * DAY) // every + 1
+
+
 def test_weeks_begin_on_a_monday() -> None:
     found = edges(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 12, tzinfo=UTC), 7 * DAY, UTC)
     assert [f"{moment(edge):%a %d}" for edge in found] == ["Mon 29", "Mon 05", "Mon 12"]
@@ -84,6 +95,7 @@ def test_periods_cover_the_stretch_and_begin_at_midnight(
 
 @settings(max_examples=200, deadline=None)
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2035, 1, 1)), st.sampled_from(ZONES[:5] + ZONES[8:]))
+@example(datetime(2026, 3, 29, 22, 30), "Europe/Berlin")  # 0:30 on the Monday after a day of 23 hours
 def test_seven_days_are_seven_whole_days(naive: datetime, name: str) -> None:
     zone, now = ZoneInfo(name), naive.replace(tzinfo=UTC)
     stretch = read_range("7d", DAY, zone, now)
