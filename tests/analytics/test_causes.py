@@ -93,7 +93,8 @@ def test_no_text_takes_longer_than_its_length(piece: str, monkeypatch: pytest.Mo
 
 
 def test_a_message_is_looked_at_up_to_its_ten_thousandth_character() -> None:
-    assert cause_of("x " * 6000 + "7") == cause_of("x " * 6000 + "8 or anything else")
+    assert cause_of("x" * 10_000 + "7") == cause_of("x" * 10_000 + "y")
+    assert cause_of("x" * 9_999 + "7") == "<id>"
 
 
 TRACE = """Traceback (most recent call last):
