@@ -7,12 +7,22 @@
     analytics.items(queue)                      one for each item that `ctx.track` was through with
     analytics.events(queue)                     one for each enqueue, cancel, purge, pause, ...
     analytics.jobs(queue, status="failed")      one for each job that is there
+    analytics.metrics(queue, "7d", by="type")   success, durations, waiting, tokens: of periods and groups
+    analytics.errors(queue, since="24h")        failures, like ones counted together
+    analytics.stale(queue, "cards")             done jobs whose code or version is no more the one that runs now
+    analytics.export(queue, "attempts.parquet") any frame as Parquet or CSV
+    analytics.prometheus(queue)                 the numbers that Prometheus scrapes
 
 What the columns are: jobqueue/analytics/schema.py.
 """
 
 from __future__ import annotations
 
+from jobqueue.analytics.errors import errors
+from jobqueue.analytics.export import export
 from jobqueue.analytics.frames import attempts, events, items, jobs
+from jobqueue.analytics.metrics import metrics
+from jobqueue.analytics.prometheus import prometheus
+from jobqueue.analytics.stale import stale
 
-__all__ = ["attempts", "events", "items", "jobs"]
+__all__ = ["attempts", "errors", "events", "export", "items", "jobs", "metrics", "prometheus", "stale"]

@@ -14,11 +14,13 @@ from jobqueue.cli.boxes import bundle, import_bundle, notebook
 from jobqueue.cli.changing import cancel, delete, purge, restore, retry
 from jobqueue.cli.checking import check, doctor
 from jobqueue.cli.completing import completion
+from jobqueue.cli.exporting import export
 from jobqueue.cli.health import health
 from jobqueue.cli.limiting import budget, limit, limits
 from jobqueue.cli.logs import logs
 from jobqueue.cli.looking import list_jobs, stats, workers
 from jobqueue.cli.making import init
+from jobqueue.cli.measuring import errors, metrics
 from jobqueue.cli.program import program
 from jobqueue.cli.retaining import retention
 from jobqueue.cli.running import pause, resume, worker
@@ -29,6 +31,7 @@ from jobqueue.cli.starting import start, stop
 for command in (
     *(init, enqueue, schedule),
     *(list_jobs, show, logs, why, stats, workers, health),
+    *(metrics, errors, export),
     *(retry, cancel, delete, purge, restore),
     *(worker, start, stop, pause, resume, limit, budget, limits),
     *(bundle, import_bundle, notebook),
