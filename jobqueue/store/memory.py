@@ -34,9 +34,12 @@ from jobqueue.store.base import (
     Page,
     Put,
     Schedules,
+    Seen,
     WorkerInfo,
     asked_to_stop,
+    changed_since,
     digest,
+    has_changed,
     left_behind,
 )
 from jobqueue.store.memory_bounds import MemoryBounds
@@ -230,6 +233,9 @@ class MemoryStore:
     def duty(self, name: str) -> AbstractContextManager[bool]:
         return self._duties.try_hold(name)
 
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        return self._duties.hold(name)
+
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         with self._changed:
             heard = getattr(self._heard, "rings", 0)
@@ -315,17 +321,24 @@ class MemoryStore:
         with self._changed:
             return next((place for place, located in enumerate(self._pending(), 1) if located.job.id == id), None)
 
-    def _each(self, what: str, ids: Sequence[str], verb: Callable[[Located], Change]) -> list[Change]:
+    def _each(self, what: str, ids: Sequence[str], verb: Callable[[Located], Change], seen: Seen) -> list[Change]:
+        def one(id: str) -> Change:
+            if (located := self._jobs.get(id)) is None:
+                return Change(id, "missing", why=f"no job {id!r} in this queue")
+            if has_changed(id, located.job, located.status, seen):
+                return refused(located, changed_since(id, located.status))
+            return verb(located)
+
         with self._changed:
-            changes = [verb(self._jobs[id]) if id in self._jobs else Change(id, "missing") for id in ids]
+            changes = [one(id) for id in ids]
         self._recording.changed(what, changes)
         return changes
 
     def _changed_to(self, decided: Transition) -> Change:
         return Change(decided.job.id, "changed", self._place(decided))
 
-    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
-        return self._each("cancel", ids, lambda located: self._cancel(located, message))
+    def cancel(self, ids: Sequence[str], message: str = "cancelled", *, seen: Seen = None) -> list[Change]:
+        return self._each("cancel", ids, lambda located: self._cancel(located, message), seen)
 
     def _cancel(self, located: Located, message: str) -> Change:
         if located.status in FINISHED:
@@ -336,16 +349,26 @@ class MemoryStore:
         info = self._workers.get(located.owner or "")
         return Change(asked.job.id, "cancelling", asked, asked_to_stop(info.executor if info is not None else "process"))
 
-    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
-        return self._each("retry", ids, lambda located: self._retry(located, run_after))
+    def uncancel(self, ids: Sequence[str], *, seen: Seen = None) -> list[Change]:
+        return self._each("restore", ids, self._uncancel, seen)
+
+    def _uncancel(self, located: Located) -> Change:
+        if located.status is not Status.FAILED:
+            return refused(located, f"it has not been cancelled: {located.status}")
+        return self._changed_to(transition.uncancel(located.job, self._clock.now()))
+
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
+        return self._each("retry", ids, lambda located: self._retry(located, run_after), seen)
 
     def _retry(self, located: Located, run_after: datetime | None) -> Change:
         if located.status not in FINISHED:
             return refused(located, f"it has not finished: {located.status}")
         return self._changed_to(transition.retry(located.job, self._clock.now(), run_after=run_after))
 
-    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
-        return self._each("purge", ids, lambda located: self._purge(located, where, pending))
+    def purge(
+        self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
+    ) -> list[Change]:
+        return self._each("purge", ids, lambda located: self._purge(located, where, pending), seen)
 
     def _purge(self, located: Located, where: Filter | None, pending: bool) -> Change:
         if located.status is Status.CLAIMED:

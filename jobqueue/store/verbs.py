@@ -13,10 +13,10 @@ from jobqueue.model.clock import Clock
 from jobqueue.model.filter import Filter, status_of
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.transition import Transition, cancel, end, retry
+from jobqueue.model.transition import Transition, cancel, end, retry, uncancel
 from jobqueue.store import files
 from jobqueue.store.arrivals import Arrivals
-from jobqueue.store.base import Change, Located, asked_to_stop
+from jobqueue.store.base import Change, Located, Seen, asked_to_stop, changed_since, has_changed
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
 from jobqueue.store.layout import SUFFIX, file_name, is_job_name, job_id, reason_name
@@ -37,12 +37,18 @@ class Verbs:
         self.moving = moving
         self.clock = clock
 
-    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
+    def cancel(self, ids: Sequence[str], message: str = "cancelled", seen: Seen = None) -> list[Change]:
         decide: Decision = lambda job: cancel(job, self.clock.now(), message)  # noqa: E731
-        changes = self.operate(ids, (Status.PENDING,), decide, "cancelled")
-        return [self.ask_to_stop(change, message) if is_elsewhere(change) else change for change in changes]
+        changes = self.operate(ids, (Status.PENDING,), decide, "cancelled", seen)
+        return [self.ask_to_stop(change, message, seen) if is_elsewhere(change, seen) else change for change in changes]
 
-    def ask_to_stop(self, change: Change, message: str) -> Change:
+    def uncancel(self, ids: Sequence[str], seen: Seen = None) -> list[Change]:
+        decide: Decision = lambda job: uncancel(job, self.clock.now())  # noqa: E731
+        changes = self.operate(ids, (Status.FAILED,), decide, "uncancelled", seen)
+        self.arrivals.announce([change.id + SUFFIX for change in changes if change.outcome == "changed"])
+        return changes
+
+    def ask_to_stop(self, change: Change, message: str, seen: Seen = None) -> Change:
         """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
         name = change.id + ".json"
         self.moving.mark_cancel(name, message)
@@ -52,7 +58,7 @@ class Verbs:
             return Change(change.id, "cancelling", located, self.how_it_stops(located))
         self.moving.unmark(name)
         if place is not None and place.status is Status.PENDING:
-            return self.cancel([change.id], message)[0]
+            return self.cancel([change.id], message, seen)[0]
         ran = change.located is not None and change.located.status is Status.CLAIMED
         located = self.reading.read(place) if place is not None else None
         if ran and located is not None and located.job.cancelled:  # it saw the mark before we could look
@@ -64,20 +70,22 @@ class Verbs:
         info = self.moving.owners.info(located.owner) if located is not None and located.owner is not None else None
         return asked_to_stop(info.executor if info is not None else "process")
 
-    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
         decide: Decision = lambda job: retry(job, self.clock.now(), run_after=run_after)  # noqa: E731
-        changes = self.operate(ids, FINISHED, decide, "retried")
+        changes = self.operate(ids, FINISHED, decide, "retried", seen)
         self.arrivals.announce([change.id + ".json" for change in changes if change.outcome == "changed"])
         return changes
 
-    def operate(self, ids: Sequence[str], allowed: Sequence[Status], decide: Decision, verb: str) -> list[Change]:
+    def operate(
+        self, ids: Sequence[str], allowed: Sequence[Status], decide: Decision, verb: str, seen: Seen = None
+    ) -> list[Change]:
         """Takes each job that is in an allowed folder into a claim folder of our own and moves it where `decide` says."""
         changes: dict[str, Change] = {}
         for start in range(0, len(ids), AT_ONCE):
             with self.moving.operation() as owner:
                 outcomes: list[Outcome] = []
                 for id in dict.fromkeys(ids[start : start + AT_ONCE]):
-                    held = self.seize(id, allowed, owner, verb)
+                    held = self.seize(id, allowed, owner, verb, seen)
                     if isinstance(held, Change):
                         changes[id] = held
                     else:
@@ -87,7 +95,7 @@ class Verbs:
                 self.moving.unmark_all(outcome.held.name for outcome in outcomes if outcome.to in FINISHED)
         return [changes[id] for id in ids]
 
-    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> Held | Change:
+    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str, seen: Seen = None) -> Held | Change:
         place = self.folder.find(id)
         while place is not None and place.status in allowed:
             try:
@@ -95,11 +103,19 @@ class Verbs:
             except PermissionError as error:
                 return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
             if held is not None:
+                if seen is not None and has_changed(id, self.moving.look_at(held).job, place.status, seen):
+                    return self.put_back(held, place)
                 if place.status is Status.FAILED:
                     files.remove(place.folder, reason_name(place.name))
                 return held
             place = self.folder.find(id)  # somebody was faster; where is it now?
         return self.refusal(id, place, verb)
+
+    def put_back(self, held: Held, place: Place) -> Change:
+        """It is not what the caller has looked at: where it came from, untouched."""
+        self.moving.move_to_free_name(self.folder.claim_folder(held.claim_folder), held.name, place.folder)
+        id = job_id(place.name)
+        return Change(id, "refused", self.reading.read(place), changed_since(id, place.status))
 
     def refusal(self, id: str, place: Place | None, verb: str) -> Change:
         located = self.reading.read(place) if place is not None else None
@@ -128,7 +144,9 @@ class Verbs:
     def end_pending(self, endings: Sequence[tuple[str, Failure]]) -> list[str]:
         return self.moving.end_pending(endings, lambda job, error: end(job, error, self.clock.now()))
 
-    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
+    def purge(
+        self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
+    ) -> list[Change]:
         allowed = (*FINISHED, Status.PENDING) if pending else FINISHED
         changes = {}
         with self.moving.operation() as owner:
@@ -137,18 +155,20 @@ class Verbs:
                 if place is None or place.status not in allowed:
                     changes[id] = self.refusal(id, place, "deleted")
                 else:
-                    changes[id] = self.purge_one(place, owner, where)
+                    changes[id] = self.purge_one(place, owner, where, seen)
             self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])
             self.moving.unmark_all(id + SUFFIX for id, change in changes.items() if change.outcome == "changed")
         return [changes[id] for id in ids]
 
-    def purge_one(self, place: Place, owner: str, where: Filter | None) -> Change:
+    def purge_one(self, place: Place, owner: str, where: Filter | None, seen: Seen) -> Change:
         """Into a claim folder of our own, where nobody else can change it; looked at again there; then to the trash."""
         id = job_id(place.name)
         held = self.moving.seize(place, owner)
         if held is None:
             return Change(id, "refused", None, f"{id} was moved by somebody else at the same moment")
         job = self.moving.look_at(held).job
+        if has_changed(id, job, place.status, seen):
+            return self.put_back(held, place)
         if where is not None and (job is None or not where.matches(job)):
             self.moving.move_to_free_name(self.folder.claim_folder(owner), place.name, place.folder)
             return Change(id, "refused", None, f"{id} has changed and is no longer what the filter asked for")
@@ -185,6 +205,8 @@ class Verbs:
         return Change(id, "changed", Located(replace(known, id=job_id(name)), status))
 
 
-def is_elsewhere(change: Change) -> bool:
-    """Refused because the job was not pending; one that is cannot be a job, or may not be moved."""
-    return change.outcome == "refused" and change.located is not None and change.located.status is not Status.PENDING
+def is_elsewhere(change: Change, seen: Seen) -> bool:
+    """Refused because the job was not pending; one that is cannot be a job, may not be moved, or was seen elsewhere."""
+    if change.outcome != "refused" or change.located is None or change.located.status is Status.PENDING:
+        return False
+    return not has_changed(change.id, change.located.job, change.located.status, seen)
