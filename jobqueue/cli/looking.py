@@ -197,8 +197,8 @@ Examples:
   jobqueue workers --json
   jobqueue stop worker-4711-1763791400123-1f2e
 
---json: {count, workers: [{owner, host, pid, started_at, types, serves_all, concurrency, executor, policies, limits, budgets,
-handed_back, alive, name, slots, running}]}; types is null where a worker takes every type, and running a list of
+--json: {count, workers: [{owner, host, pid, started_at, types, serves_all, concurrency, executor, policies, versions, limits,
+budgets, handed_back, alive, name, slots, running}]}; types is null where a worker takes every type, and running a list of
 {id, type, progress}.
 """
 

@@ -32,7 +32,7 @@ Examples:
 on_parent_failure, idempotency_key, key_scope, concurrency_key, on_conflict, pipeline_version, project, batch, redo_of,
 row, run_id, tags, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
 error: {reason, type, message, traceback, exit_code, peak_memory}, result,
-progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts,
+progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts, ran,
 history: [{number, outcome, worker, claimed_at, finished_at, error, metrics}], extra, owner, cancelling,
 rejected, file, position, why}. Every key is always there; timeout is in seconds.
 """
