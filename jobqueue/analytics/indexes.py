@@ -55,9 +55,9 @@ def level_of(labels: Sequence[Any], dtype: str) -> Any:
     if dtype.startswith("datetime64["):
         return times_of(values, dtype)
     try:
-        return pd.Index(values, dtype=dtype)
+        return pd.Index(values, dtype=dtype, tupleize_cols=False)
     except (TypeError, ValueError):  # a kind of this version of pandas that another does not know
-        return pd.Index(values, dtype=object)
+        return pd.Index(values, dtype=object, tupleize_cols=False)
 
 
 def times_of(values: Sequence[Any], dtype: str) -> Any:
