@@ -141,11 +141,12 @@ def coverage(
 def distinct(subjects: Iterable[Any]) -> list[Any]:
     if isinstance(subjects, str):
         raise InvalidJob(f"subjects: {subjects!r:.80} is one text; give a list of subjects")
-    found = list(dict.fromkeys(values_of(subjects)))
-    for subject in found:
+    found: dict[str, Any] = {}
+    for subject in values_of(subjects):
         if subject is None or subject is pd.NA or subject is pd.NaT or subject != subject:
             raise InvalidJob("subjects: one is missing (None or NaN); leave it out, as df['commit'].dropna() does")
-    return found
+        found.setdefault(str(subject), subject)
+    return list(found.values())
 
 
 def type_of(what: str | Callable[..., Any]) -> str:

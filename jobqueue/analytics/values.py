@@ -11,9 +11,10 @@ import pandas as pd
 
 from jobqueue.errors import InvalidJob, NotJSON
 from jobqueue.model.json_value import advice, brief, check_json, plain
+from jobqueue.model.schedule import parse_zone
 
 Zone = Any
-"""What pandas takes for a time zone: its name, or a tzinfo."""
+"""A time zone: its name, or a ZoneInfo; None where naive times are refused."""
 NAIVE = "a time without a zone; give timezone='Europe/Berlin' (or 'UTC'), or df[column].dt.tz_localize(...)"
 SPAN = "a timedelta, which JSON does not have; write its seconds: df[column].dt.total_seconds()"
 FORMS = {
@@ -30,6 +31,7 @@ class Unfit(Exception):
 def payloads_of(frame: pd.DataFrame, columns: Sequence[str] | None, zone: Zone) -> list[dict[str, Any]]:
     """One dict for each row; raises `InvalidJob` naming the row and the column of a value that JSON cannot hold."""
     names = names_of(frame, columns)
+    zone = None if zone is None else parse_zone(zone)
     lists = [column_values(frame, name, zone) for name in names]
     if not names:
         return [{} for _ in range(len(frame))]

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import uuid
+import zoneinfo
 from decimal import Decimal
 from typing import Any
 
@@ -121,6 +122,13 @@ def test_a_refusal_names_the_label_of_its_row() -> None:
 def test_an_hour_that_comes_twice_or_never_is_refused(when: str) -> None:
     with pytest.raises(InvalidJob, match=f"row 1, column 'x': {when}:00 is no time in Europe/Berlin"):
         column([pd.Timestamp("2026-01-01"), pd.Timestamp(when)], ZONE)
+
+
+@pytest.mark.parametrize("zone", ["UTC", dt.timezone.utc, zoneinfo.ZoneInfo("Europe/Berlin")])
+def test_a_zone_is_a_name_or_an_object(zone: Any) -> None:
+    assert column([pd.Timestamp("2026-11-22")], zone)[0].startswith("2026-11-22T00:00:00+0")
+    with pytest.raises(InvalidJob, match="timezone: 'Europe/Berlni' is no known zone"):
+        column([1], "Europe/Berlni")
 
 
 def test_columns_are_chosen_and_checked() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,9 +75,7 @@ def test_jobs_are_named_by_anything_that_has_ids(selection: Any) -> None:
 
 def test_a_frame_without_ids_is_refused_with_its_columns(queue: Queue) -> None:
     frame = pd.DataFrame({"commit": ["a"], "n": [1]})
-    with pytest.raises(
-        InvalidJob, match=re.escape("no column 'id' or 'job' with the ids of jobs (its columns: 'commit', 'n')")
-    ):
+    with pytest.raises(InvalidJob, match=r"no column 'id' or 'job' .* \(its columns: 'commit', 'n'\)"):
         queue.retry(frame)
     with pytest.raises(InvalidJob, match="df.rename"):
         queue.cancel(frame)
