@@ -136,28 +136,41 @@ class FrameBatch(Batch[Any]):
 def enqueue_frame(
     queue: Queue,
     frame: Any,
-    what: Any,
+    what: str | Callable[..., Any],
+    /,
     *,
-    columns: Sequence[str] | None,
-    batch: str | None,
-    timezone: Any,
-    supersede: bool,
-    options: dict[str, Any],
+    columns: Sequence[str] | None = None,
+    batch: str | None = None,
+    timezone: Any = None,
+    supersede: bool = True,
+    **options: Any,
 ) -> FrameBatch:
-    """The body of `Queue.enqueue_frame`."""
+    """Adds a job for each row of a DataFrame; `batch.results()` is a frame with the same index.
+
+    The columns (or the chosen `columns`) are the payload. Missing values are null, times ISO 8601 with their zone (naive ones
+    need `timezone="Europe/Berlin"`); what JSON cannot hold raises `InvalidJob` with row and column. With the name of an
+    earlier `batch` (of the same project), what is unfinished of that is cancelled, unless `supersede` is false.
+    `queue.batch(name)` finds it again from any process. Options are those of `enqueue`.
+    """
     from jobqueue.analytics.batches import take_apart
 
+    options = queue.options | options
+    batch = options.pop("batch", None) if batch is None else batch
     payloads, places = take_apart(frame, columns, timezone)
     type, own = (what, [options]) if isinstance(what, str) else checked(queue, what, payloads, options)
     run = f"{stamp(queue.clock.now())[:15]}-{os.urandom(4).hex()}"
     name = f"{type[:60]}-{run[:-4]}" if batch is None else str(batch)
     rows = [{"number": number, "run": run, **place} for number, place in enumerate(places)]
-    jobs = queue.making.rows(type, payloads, [{**some, "batch": name} for some in own], rows)
+
+    def put() -> list[JobHandle[Any]]:
+        """Made when it is their turn: the run that was made last is the one that is left."""
+        return queue.put(queue.making.rows(type, payloads, [{**some, "batch": name} for some in own], rows), options)
+
     project = None if options.get("project") is None else str(options["project"])
     if batch is None or not supersede:
-        handles, ended = queue.put(jobs, options), 0
+        handles, ended = put(), 0
     else:
-        handles, ended = superseding(queue, {(project, name)}, lambda: queue.put(jobs, options))
+        handles, ended = superseding(queue, {(project, name)}, put)
     return FrameBatch(queue, name, {number: [handle] for number, handle in enumerate(handles)}, ended)
 
 

@@ -16,7 +16,7 @@ from jobqueue.model.job import Job
 from jobqueue.model.request import read_options
 from jobqueue.model.status import Status, parse_statuses
 from jobqueue.model.times import Duration
-from jobqueue.queue import ruling
+from jobqueue.queue import frame, ruling
 from jobqueue.queue.batch import Batch, find_batch, superseding
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.changing import Chosen, cancel, purge, restore, retry
@@ -34,7 +34,6 @@ from jobqueue.queue.why import why
 from jobqueue.store.base import Store
 
 if TYPE_CHECKING:
-    from jobqueue.queue.frame import FrameBatch
     from jobqueue.queue.health import Health
     from jobqueue.queue.here import DrainCounts
     from jobqueue.queue.scheduling import Schedule, Schedules
@@ -121,32 +120,7 @@ class Queue:
         made, ended = superseding(self, batches, lambda: self.put(jobs, options)) if batches else (self.put(jobs, options), 0)
         return Batch(made, name=str(options.get("batch") or ""), superseded=ended)
 
-    def enqueue_frame(
-        self,
-        frame: Any,
-        what: str | Callable[..., Any],
-        /,
-        *,
-        columns: Sequence[str] | None = None,
-        batch: str | None = None,
-        timezone: Any = None,
-        supersede: bool = True,
-        **options: Any,
-    ) -> FrameBatch:
-        """Adds a job for each row of a DataFrame; `batch.results()` is a frame with the same index.
-
-        The columns (or the chosen `columns`) are the payload. Missing values are null, times ISO 8601 with their zone (naive
-        ones need `timezone="Europe/Berlin"`); what JSON cannot hold raises `InvalidJob` with row and column. With the name of
-        an earlier `batch` (of the same project), what is unfinished of that is cancelled, unless `supersede` is false.
-        `queue.batch(name)` finds it again from any process. Options are those of `enqueue`.
-        """
-        from jobqueue.queue.frame import enqueue_frame
-
-        given = self.options | options
-        batch = given.pop("batch", None) if batch is None else batch
-        return enqueue_frame(
-            self, frame, what, columns=columns, batch=batch, timezone=timezone, supersede=supersede, options=given
-        )
+    enqueue_frame = frame.enqueue_frame
 
     def with_options(self, **options: Any) -> Queue:
         """The same queue with options for what is enqueued through it, so that they never mix with a handler's arguments.

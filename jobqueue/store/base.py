@@ -102,21 +102,6 @@ Seen = Mapping[str, Located] | None
 """How jobs were when somebody looked at them, by id."""
 
 
-def has_changed(id: str, job: Job | None, status: Status, seen: Seen) -> bool:
-    """Whether a job is no longer as it was seen. A rejected drop says nothing of itself: only its folder counts."""
-    if seen is None:
-        return False
-    before = seen.get(id)
-    if before is None or before.status is not status:
-        return True
-    return job is not None and before.reason is None and job.updated_at != before.job.updated_at
-
-
-def changed_since(id: str, status: Status | None = None) -> str:
-    now = "" if status is None else f"; it is {status} now"
-    return f"{id} has changed since it was looked at{now}"
-
-
 def asked_to_stop(executor: str) -> str:
     """What becomes of a running job that was asked to stop: only a process can be ended from outside."""
     if executor == "process":

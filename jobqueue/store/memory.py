@@ -37,15 +37,14 @@ from jobqueue.store.base import (
     Seen,
     WorkerInfo,
     asked_to_stop,
-    changed_since,
     digest,
-    has_changed,
     left_behind,
 )
 from jobqueue.store.memory_bounds import MemoryBounds
-from jobqueue.store.memory_jobs import copied, key_holds, last_change, refused, rescued, resting, urgency
+from jobqueue.store.memory_jobs import copied, key_holds, page_of, rescued, resting, urgency
 from jobqueue.store.memory_journal import MemoryJournal
 from jobqueue.store.memory_notes import MemoryNotes
+from jobqueue.store.memory_verbs import Act, May, may_cancel, may_purge, may_retry, may_uncancel, refusal, refused
 from jobqueue.store.recording import Recording
 from jobqueue.store.schedules import MemoryDuties, MemorySchedules
 
@@ -292,11 +291,7 @@ class MemoryStore:
     ) -> Page:
         with self._changed:
             found = [self._live(located) for located in self._jobs.values() if located.status in statuses]
-        found = [located for located in found if where is None or where.matches(located.job)]
-        found.sort(key=urgency if order == "urgent" else last_change)
-        if order == "newest":
-            found.reverse()
-        return Page(found[offset : None if limit is None else offset + limit], len(found))
+        return page_of(found, where, order, limit, offset)
 
     def attempts(self, *, since: datetime | None = None) -> Iterator[AttemptEntry]:
         return self._journal.attempts(since)
@@ -321,16 +316,9 @@ class MemoryStore:
         with self._changed:
             return next((place for place, located in enumerate(self._pending(), 1) if located.job.id == id), None)
 
-    def _each(self, what: str, ids: Sequence[str], verb: Callable[[Located], Change], seen: Seen) -> list[Change]:
-        def one(id: str) -> Change:
-            if (located := self._jobs.get(id)) is None:
-                return Change(id, "missing", why=f"no job {id!r} in this queue")
-            if has_changed(id, located.job, located.status, seen):
-                return refused(located, changed_since(id, located.status))
-            return verb(located)
-
+    def _each(self, what: str, ids: Sequence[str], act: Act, may: May, seen: Seen) -> list[Change]:
         with self._changed:
-            changes = [one(id) for id in ids]
+            changes = [refusal(id, self._jobs.get(id), may, seen) or act(self._jobs[id]) for id in ids]
         self._recording.changed(what, changes)
         return changes
 
@@ -338,11 +326,9 @@ class MemoryStore:
         return Change(decided.job.id, "changed", self._place(decided))
 
     def cancel(self, ids: Sequence[str], message: str = "cancelled", *, seen: Seen = None) -> list[Change]:
-        return self._each("cancel", ids, lambda located: self._cancel(located, message), seen)
+        return self._each("cancel", ids, lambda located: self._cancel(located, message), may_cancel, seen)
 
     def _cancel(self, located: Located, message: str) -> Change:
-        if located.status in FINISHED:
-            return refused(located, f"it has already finished: {located.status}")
         if located.status is Status.PENDING:
             return self._changed_to(transition.cancel(located.job, self._clock.now(), message))
         asked = self._jobs[located.job.id] = replace(located, cancelling=True)
@@ -350,33 +336,19 @@ class MemoryStore:
         return Change(asked.job.id, "cancelling", asked, asked_to_stop(info.executor if info is not None else "process"))
 
     def uncancel(self, ids: Sequence[str], *, seen: Seen = None) -> list[Change]:
-        return self._each("restore", ids, self._uncancel, seen)
-
-    def _uncancel(self, located: Located) -> Change:
-        if located.status is not Status.FAILED:
-            return refused(located, f"it has not been cancelled: {located.status}")
-        return self._changed_to(transition.uncancel(located.job, self._clock.now()))
+        back: Act = lambda located: self._changed_to(transition.uncancel(located.job, self._clock.now()))  # noqa: E731
+        return self._each("restore", ids, back, may_uncancel, seen)
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
-        return self._each("retry", ids, lambda located: self._retry(located, run_after), seen)
-
-    def _retry(self, located: Located, run_after: datetime | None) -> Change:
-        if located.status not in FINISHED:
-            return refused(located, f"it has not finished: {located.status}")
-        return self._changed_to(transition.retry(located.job, self._clock.now(), run_after=run_after))
+        again: Act = lambda one: self._changed_to(transition.retry(one.job, self._clock.now(), run_after=run_after))  # noqa: E731
+        return self._each("retry", ids, again, may_retry, seen)
 
     def purge(
         self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
     ) -> list[Change]:
-        return self._each("purge", ids, lambda located: self._purge(located, where, pending), seen)
+        return self._each("purge", ids, self._purge, may_purge(where, pending), seen)
 
-    def _purge(self, located: Located, where: Filter | None, pending: bool) -> Change:
-        if located.status is Status.CLAIMED:
-            return refused(located, "it is being worked on; cancel it first")
-        if located.status is Status.PENDING and not pending:
-            return refused(located, "it has not run yet; cancel it first, or purge with pending=True")
-        if where is not None and not where.matches(located.job):
-            return refused(located, "it no longer matches the filter")
+    def _purge(self, located: Located) -> Change:
         self._trash[located.job.id] = self._jobs.pop(located.job.id)
         return Change(located.job.id, "changed", located)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from jobqueue.model.filter import LONG_AGO, when
+from jobqueue.model.filter import LONG_AGO, Filter, when
 from jobqueue.model.job import Job
 from jobqueue.model.names import ID
 from jobqueue.model.retention import Resting
@@ -14,11 +14,7 @@ from jobqueue.model.status import FINISHED
 from jobqueue.model.times import parse_duration
 from jobqueue.model.told import Told, tell
 from jobqueue.model.transition import NO_POLICY, Run, Transition, lost, release
-from jobqueue.store.base import Change, Claim, Located, WorkerInfo
-
-
-def refused(located: Located, why: str) -> Change:
-    return Change(located.job.id, "refused", located, why)
+from jobqueue.store.base import Claim, Located, Page, WorkerInfo
 
 
 def copied(job: Job) -> Job:
@@ -45,6 +41,15 @@ def key_holds(located: Located, exists: bool, now: datetime) -> bool:
 
 def last_change(located: Located) -> datetime:
     return when(located.job)
+
+
+def page_of(found: list[Located], where: Filter | None, order: str, limit: int | None, offset: int) -> Page:
+    """Those that match, in order, and so many of them."""
+    found = [located for located in found if where is None or where.matches(located.job)]
+    found.sort(key=urgency if order == "urgent" else last_change)
+    if order == "newest":
+        found.reverse()
+    return Page(found[offset : None if limit is None else offset + limit], len(found))
 
 
 def resting(job: Job) -> Resting:

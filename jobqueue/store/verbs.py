@@ -16,12 +16,13 @@ from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.transition import Transition, cancel, end, retry, uncancel
 from jobqueue.store import files
 from jobqueue.store.arrivals import Arrivals
-from jobqueue.store.base import Change, Located, Seen, asked_to_stop, changed_since, has_changed
+from jobqueue.store.base import Change, Located, Seen, asked_to_stop
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
 from jobqueue.store.layout import SUFFIX, file_name, is_job_name, job_id, reason_name
 from jobqueue.store.moving import AT_ONCE, Held, Moving, Outcome
 from jobqueue.store.reading import Reading
+from jobqueue.store.unchanged import changed_since, has_changed
 
 Decision = Callable[[Job], Transition]
 
