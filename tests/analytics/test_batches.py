@@ -397,3 +397,36 @@ def test_a_hundred_thousand_rows_go_in_and_come_out(tmp_path: Path) -> None:
         assert (len(done), queue.stats().cancelled) == (100_000, 100_000)
         assert len(done.undo()) == 100_000
         assert queue.stats().pending == 100_000
+
+
+def test_a_plan_that_is_applied_while_workers_run_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "handlers.py").write_text(HANDLERS)
+    frame = pd.DataFrame({"n": range(100, 400)})
+    command = [sys.executable, "-m", "jobqueue.worker", "--queue", "q", "--handlers", "handlers.py", "--executor", "inline"]
+    with Queue(tmp_path / "q", durability="relaxed") as queue:
+        batch = queue.enqueue_frame(frame, "double", batch="b1")
+        plan = queue.cancel(batch.results(), dry_run=True)
+        assert len(plan) == 300
+        workers = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) for _ in range(2)]
+        try:
+            next(batch.as_completed("100s"))  # they are at it
+            done = plan.apply()
+            assert sorted([*done.ids, *done.refused]) == sorted(batch.ids)
+            assert done.cancelling == []  # what began since the rehearsal goes on
+            batch.wait("100s")
+            results = batch.results()
+            cancelled = results["job"][results["reason"] == "cancelled"]
+            assert sorted(cancelled) == sorted(done.ids)
+            assert set(results["job"][results["status"] == "done"]) == set(done.refused)
+
+            back = done.undo()
+
+            assert (sorted(back.ids), back.refused) == (sorted(done.ids), {})
+            batch.wait("100s")
+        finally:
+            for worker in workers:
+                worker.terminate()
+                worker.wait(60)
+        whole = batch.results(spread=True)
+        assert whole["n"].tolist() == [2 * n for n in range(100, 400)]
+        assert {len(job.history) for job in batch} == {0}  # each ran once
