@@ -12,12 +12,14 @@
     analytics.stale(queue, "cards")             done jobs whose code or version is no more the one that runs now
     analytics.export(queue, "attempts.parquet") any frame as Parquet or CSV
     analytics.prometheus(queue)                 the numbers that Prometheus scrapes
+    analytics.coverage(queue, commits, cards)   which of these are new, processed, or need a re-run
 
 What the columns are: jobqueue/analytics/schema.py.
 """
 
 from __future__ import annotations
 
+from jobqueue.analytics.coverage import Coverage, coverage
 from jobqueue.analytics.errors import errors
 from jobqueue.analytics.export import export
 from jobqueue.analytics.frames import attempts, events, items, jobs
@@ -25,4 +27,16 @@ from jobqueue.analytics.metrics import metrics
 from jobqueue.analytics.prometheus import prometheus
 from jobqueue.analytics.stale import stale
 
-__all__ = ["attempts", "errors", "events", "export", "items", "jobs", "metrics", "prometheus", "stale"]
+__all__ = [
+    "Coverage",
+    "attempts",
+    "coverage",
+    "errors",
+    "events",
+    "export",
+    "items",
+    "jobs",
+    "metrics",
+    "prometheus",
+    "stale",
+]

@@ -22,6 +22,7 @@ from jobqueue.cli.looking import list_jobs, stats, workers
 from jobqueue.cli.making import init
 from jobqueue.cli.measuring import errors, metrics
 from jobqueue.cli.program import program
+from jobqueue.cli.redoing import redo
 from jobqueue.cli.retaining import retention
 from jobqueue.cli.running import pause, resume, worker
 from jobqueue.cli.scheduling import schedule
@@ -32,7 +33,7 @@ for command in (
     *(init, enqueue, schedule),
     *(list_jobs, show, logs, why, stats, workers, health),
     *(metrics, errors, export),
-    *(retry, cancel, delete, purge, restore),
+    *(retry, redo, cancel, delete, purge, restore),
     *(worker, start, stop, pause, resume, limit, budget, limits),
     *(bundle, import_bundle, notebook),
     *(check, doctor, retention, completion),

@@ -119,6 +119,7 @@ JOB_OPTIONS = (
     click.option("--pipeline-version", metavar="TEXT", help="The version it runs at."),
     click.option("--run-id", type=Number(), metavar="ID", help="The run it belongs to."),
     click.option("--redo-of", type=Json(), metavar="JSON", help="What it repeats."),
+    click.option("--row", type=Json(), metavar="JSON", help="Where its payload stood in the frame of its batch."),
     click.option("--id", metavar="ID", help="Its id, instead of one that sorts into the queue."),
 )
 

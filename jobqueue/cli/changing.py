@@ -41,10 +41,10 @@ def carry_out(verb: str, ids: Sequence[str], rehearse: Callable[[], Bulk], act: 
             rehearsal = rehearse()
         if dry_run:
             return rehearsal
-        if rehearsal.ids and not yes:
-            agree(verb, len(rehearsal.ids))
-        ids = rehearsal.ids
-        refused = [change for change in rehearsal.changes if change.outcome != "changed"]
+        if len(rehearsal) and not yes:
+            agree(verb, len(rehearsal))
+        ids = [*rehearsal.ids, *rehearsal.cancelling]
+        refused = [change for change in rehearsal.changes if change.outcome in ("refused", "missing")]
     else:
         refused = []
     changes: list[Change] = []
@@ -104,9 +104,9 @@ def tell_in_words(bulk: Bulk) -> None:
     else:
         click.echo(f"{plural(len(bulk.ids))} {would}{PAST[bulk.verb]}")
     for id in bulk.cancelling[:SHOWN]:
-        click.echo(f"asked to stop {printable(id)}: {bulk.asked[id]}")
+        click.echo(f"{would}asked to stop {printable(id)}: {bulk.asked[id]}")
     if len(bulk.cancelling) > SHOWN:
-        click.echo(f"and {len(bulk.cancelling) - SHOWN:,} more running jobs asked to stop")
+        click.echo(f"and {len(bulk.cancelling) - SHOWN:,} more running jobs {would}asked to stop")
     if not bulk.changes:
         click.echo("no job matches")
 

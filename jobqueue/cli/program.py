@@ -19,7 +19,7 @@ SECTIONS = {
     "Add jobs": ("init", "enqueue", "schedule"),
     "Look": ("list", "show", "logs", "why", "stats", "workers", "health"),
     "Look back": ("metrics", "errors", "export"),
-    "Change jobs": ("retry", "cancel", "delete", "purge", "restore"),
+    "Change jobs": ("retry", "redo", "cancel", "delete", "purge", "restore"),
     "Run jobs": ("worker", "start", "stop", "pause", "resume", "limit", "budget", "limits"),
     "Take a job elsewhere": ("bundle", "import-bundle", "notebook"),
     "Keep it well": ("check", "doctor", "retention", "completion"),

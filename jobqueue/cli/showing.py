@@ -30,7 +30,7 @@ Examples:
 
 --json: {id, status, type, name, payload, priority, run_after, expires_at, max_attempts, max_crashes, backoff, timeout, after,
 on_parent_failure, idempotency_key, key_scope, concurrency_key, on_conflict, pipeline_version, project, batch, redo_of,
-run_id, tags, force, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
+row, run_id, tags, force, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
 error: {reason, type, message, traceback, exit_code, peak_memory}, result,
 progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts,
 ran: {due_at, seconds, code, version, subject},
@@ -82,7 +82,7 @@ def tell_job(located: Located, found: dict[str, Any], now: datetime) -> None:
     click.echo()
     for label, text in (*place_lines(located, found), *field_lines(located, now)):
         click.echo(f"{label:18} {printable(text)}")
-    for label in ("payload", "result", "metrics", "artifacts", "redo_of", "extra"):
+    for label in ("payload", "result", "metrics", "artifacts", "redo_of", "row", "extra"):
         if getattr(job, label) or label == "payload":
             click.echo(f"\n{label}\n{json_block(getattr(job, label))}")
     if job.history:

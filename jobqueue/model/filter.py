@@ -19,7 +19,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     types: tuple[str, ...] = ()
     project: str | None = None
-    batch: str | None = None
+    batch: str | tuple[str, ...] | None = None
     tag: str | None = None
     key: str | None = None
     text: str | None = None
@@ -35,7 +35,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return (
             (not self.types or job.type in self.types)
             and (self.project is None or job.project == self.project)
-            and (self.batch is None or job.batch == self.batch)
+            and (self.batch is None or is_one_of(job.batch, self.batch))
             and (self.tag is None or self.tag in job.tags)
             and (self.key is None or job.idempotency_key == self.key)
             and (self.reason is None or (job.error is not None and job.error.reason == self.reason))
@@ -46,6 +46,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def is_one_of(word: str | None, wanted: str | tuple[str, ...]) -> bool:
+    return word == wanted if isinstance(wanted, str) else word in wanted
 
 
 def when(job: Job) -> datetime:
@@ -66,7 +70,7 @@ def make_filter(
     *,
     type: str | Iterable[str] | None = None,
     project: str | int | None = None,
-    batch: str | int | None = None,
+    batch: str | int | Iterable[str | int] | None = None,
     tag: str | None = None,
     key: str | None = None,
     text: str | None = None,
@@ -82,7 +86,7 @@ def make_filter(
     return Filter(
         types=(type,) if isinstance(type, str) else tuple(type or ()),
         project=None if project is None else str(project),  # other systems number them; on disk they are texts
-        batch=None if batch is None else str(batch),
+        batch=None if batch is None else str(batch) if isinstance(batch, (str, int)) else tuple(map(str, batch)),
         tag=tag,
         key=key,
         text=text,

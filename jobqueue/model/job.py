@@ -99,6 +99,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: Text | None = None
     batch: Text | None = None
     redo_of: Any = None
+    row: Any = None
+    """Where its payload stood in the frame that its batch was made of: `{"number": 3, "run": ..., "index": ...}`."""
     run_id: str | int | None = None
     tags: tuple[str, ...] = ()
     force: bool = False

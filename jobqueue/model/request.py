@@ -183,6 +183,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "project": parse_name_or_number,
     "batch": parse_name_or_number,
     "redo_of": parse_any,
+    "row": parse_any,
     "run_id": parse_number_or_text,
     "tags": parse_tags,
     "force": parse_force,

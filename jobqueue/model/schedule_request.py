@@ -17,7 +17,7 @@ from jobqueue.model.times import parse_duration
 
 OF_ONE_JOB = frozenset(
     {"id", "force", "idempotency_key", "key_scope", "run_after", "delay", "expires_at", "after", "on_parent_failure"}
-) | {"redo_of", "run_id", "name"}
+) | {"redo_of", "row", "run_id", "name"}
 JOB_OPTIONS = OPTIONS - OF_ONE_JOB
 """The options of `enqueue` that make sense for each job of a schedule."""
 FIELDS = ("type", "payload", "cron", "every", "timezone", "name", "missed", "overlap")

@@ -5,7 +5,8 @@ pending --claim--> claimed --complete--> done
    |                  |-----snooze, release --> pending, the attempt given back
    |                  '-----lost (its worker died) --> pending or failed, the attempt counts
    |---cancel, end----------------------> failed
-   '---retry (by a person)--- done, failed
+   |---retry (by a person)--- done, failed
+   '---uncancel-------------- failed, where it was cancelled before it ran
 """
 
 from __future__ import annotations
@@ -140,6 +141,11 @@ def end(job: Job, error: Failure, now: datetime, run: Run | None = None) -> Tran
         return Transition(replace(job, error=error, result=None, finished_at=now, updated_at=now), Status.FAILED)
     attempt = ended(job, run, "cancelled" if error.reason == "cancelled" else "failed", error)
     return Transition(finish(job, run, error=error), Status.FAILED, attempt)
+
+
+def uncancel(job: Job, now: datetime) -> Transition:
+    """Cancelled before a worker took it, and after all not: pending with all that it had, its attempts and its time too."""
+    return Transition(replace(job, error=None, finished_at=None, updated_at=now), Status.PENDING)
 
 
 def retry(job: Job, now: datetime, *, run_after: datetime | None = None) -> Transition:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import ExitStack
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
 
 from jobqueue.errors import InvalidJob, JobFailed, JobNotFound
-from jobqueue.model.filter import LONG_AGO
+from jobqueue.inert import inert
+from jobqueue.model.filter import LONG_AGO, Filter
 from jobqueue.model.status import Status
 from jobqueue.model.times import Duration, short
+from jobqueue.model.transition import SUPERSEDED
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.choosing import read_filter
 from jobqueue.queue.handle import JobHandle
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from jobqueue.queue.queue import Queue
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,16 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
     percent: float = 0.0
     seconds_left: float | None = None
 
+    def __call__(self) -> BatchProgress:
+        """`batch.progress()` is `batch.progress`."""
+        return self
+
+    def __float__(self) -> float:
+        return self.percent
+
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         words = ("done", "failed", "running", "pending", "gone")
         parts = [f"{getattr(self, word):,} {word}" for word in words if getattr(self, word)]
@@ -50,8 +65,10 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(list[JobHandle[R]]):
     """A list of handles, in the order in which they were enqueued, and what one may ask of all of them together."""
 
-    def __init__(self, jobs: Iterable[JobHandle[R]] = ()) -> None:
+    def __init__(self, jobs: Iterable[JobHandle[R]] = (), *, name: str = "", superseded: int = 0) -> None:
         super().__init__(jobs)
+        self.name = name
+        self.superseded = superseded
         self.first_seen: tuple[float, float] | None = None
 
     @overload
@@ -69,6 +86,22 @@ class Batch(list[JobHandle[R]]):
         self.wait(timeout)
         return [result_of(job, errors) for job in self]
 
+    @property
+    def id(self) -> str | None:
+        """That of the first job."""
+        return self[0].id if self else None
+
+    @property
+    def ids(self) -> list[str]:
+        return [job.id for job in self]
+
+    @property
+    def message(self) -> str:
+        """What enqueueing it did, in one sentence."""
+        text = f"{count_of(len(self), 'job')} in the batch {self.name!r}" if self.name else count_of(len(self), "job")
+        earlier = f", {count_of(self.superseded, 'unfinished job')} of an earlier run cancelled" if self.superseded else ""
+        return inert(text + earlier)
+
     def wait(self, timeout: Duration | None = None) -> Batch[R]:
         """Waits until all have ended; raises `StillRunning`, saying how many have not, when `timeout` is over."""
         for _ in ending(self, Patience(timeout)):
@@ -79,8 +112,9 @@ class Batch(list[JobHandle[R]]):
         """Each job when it has finished, in the order of finishing."""
         return as_completed(self, timeout)
 
+    @property
     def progress(self) -> BatchProgress:
-        """Counts at this moment."""
+        """Counts at this moment, and how far it is in percent."""
         places = [job.queue.store.where(job.id) for job in self]
         running = [job for job, status in zip(self, places, strict=True) if status is Status.CLAIMED]
         counts = Counter(places)
@@ -117,7 +151,15 @@ class Batch(list[JobHandle[R]]):
         return getattr(jobs[0].queue, verb)(jobs) if jobs else Bulk(verb, [])
 
     def __repr__(self) -> str:
-        return f"<Batch: {self.progress()}>"
+        name = f" {self.name}" if self.name else ""
+        return inert(f"<Batch{name}: {self.progress}>")
+
+    def _repr_html_(self) -> str:
+        seen = self.progress
+        return (
+            f"<p>{escape(inert(repr(self)[1:-1]))}</p>"
+            f'<progress max="100" value="{seen.percent:.1f}" style="width: 20em">{seen.percent:.0f} %</progress>'
+        )
 
 
 def result_of(job: JobHandle[Any], errors: str) -> Any:
@@ -134,10 +176,40 @@ def percent_of(job: JobHandle[Any]) -> float:
     return 0.0 if progress is None else progress.percent
 
 
+def count_of(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def superseding(queue: Queue, batches: Set[tuple[str | None, str]], put: Callable[[], T]) -> tuple[T, int]:
+    """Puts a new run of some batches in the place of what is unfinished of earlier ones: how many jobs that ended.
+
+    First the new jobs, then the end of the old ones: a crash in between leaves both, and the next run ends them. Of two
+    producers one comes first, so that the jobs of one of them are left.
+    """
+    with ExitStack() as stack:
+        for project, name in sorted(batches, key=repr):
+            stack.enter_context(queue.store.alone(f"batch:{project or ''}/{name}"))
+        where = Filter(batch=tuple(name for _, name in batches))
+        found = queue.store.scan(statuses=(Status.PENDING, Status.CLAIMED), where=where, limit=None).items
+        older = [located.job.id for located in found if (located.job.project, located.job.batch) in batches]
+        made = put()
+        if not older:
+            return made, 0
+        by = ", ".join(sorted(name for _, name in batches))
+        changes = queue.store.cancel(older, f"{SUPERSEDED}a new run of the batch {by:.200}")
+        return made, sum(change.outcome in ("changed", "cancelling") for change in changes)
+
+
 def find_batch(queue: Queue, name: str) -> Batch[Any]:
-    """The jobs whose `batch` is this, in the order in which they were made; `JobNotFound` where there is none."""
+    """The jobs whose `batch` is this, in the order in which they were made; `JobNotFound` where there is none.
+
+    Where a frame was enqueued under this name, its newest run, row by row.
+    """
+    from jobqueue.queue.frame import frame_batch
+
     items = queue.store.scan(where=read_filter({"batch": name}, queue.clock.now()), limit=None).items
     if not items:
         raise JobNotFound(f"batch {name}")
     items.sort(key=lambda located: (located.job.created_at or LONG_AGO, located.job.id))
-    return Batch(JobHandle(queue, located) for located in items)
+    handles = [JobHandle[Any](queue, located) for located in items]
+    return frame_batch(queue, name, handles) or Batch(handles, name=name)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+
+from msgspec.structs import replace
 
 from jobqueue.errors import FilterRequired, InvalidJob, JobNotFound
 from jobqueue.model.filter import Filter, make_filter
+from jobqueue.model.json_value import brief
 from jobqueue.model.status import Status, parse_statuses
 from jobqueue.queue.handle import JobHandle
 from jobqueue.store.base import Change, Located, Store
 
 JobLike = str | JobHandle[Any]
+ID_COLUMNS = ("job", "id")
+"""What a column of ids is called: in frames of attempts and results, and in frames of jobs."""
+SHOWN = 20
 FILTERS = "type, project, batch, tag, key, text, reason, since, until, older_than"
 LEFT_OUT = frozenset({"cancelled", "rejected"})
 
@@ -21,9 +27,58 @@ def id_of(job: JobLike) -> str:
     return job if isinstance(job, str) else job.id
 
 
-def ids_of(jobs: JobLike | Iterable[JobLike]) -> list[str]:
-    """Ids from one job or many: texts, handles, or a column of a DataFrame."""
-    return [id_of(jobs)] if isinstance(jobs, (str, JobHandle)) else [id_of(job) for job in jobs]
+def ids_of(jobs: Any) -> list[str]:
+    """Ids from one job or many, each once: texts, handles, a frame with a column (or an index) of ids, a column of a frame.
+
+    Frames are told by their shape, whoever makes them: nothing here loads pandas.
+    """
+    if isinstance(jobs, (str, JobHandle)):
+        return [id_of(jobs)]
+    return list(dict.fromkeys(checked_id(job, number) for number, job in enumerate(ids_in(jobs))))
+
+
+def ids_in(jobs: Any) -> Iterable[Any]:
+    columns = getattr(jobs, "column_names", None)  # of an Arrow table, where `columns` are the data
+    columns = getattr(jobs, "columns", None) if columns is None else columns
+    index = getattr(jobs, "index", None)
+    names = list(getattr(index, "names", None) or ())
+    if columns is not None:
+        named = [name for name in ID_COLUMNS if name in list(columns)]
+        if named:
+            return values_of(jobs[named[0]])
+        if level := [name for name in ID_COLUMNS if name in names]:
+            return values_of(index.get_level_values(level[0]))  # type: ignore[union-attr]
+        raise InvalidJob(no_ids_in([*columns]))
+    if getattr(jobs, "name", None) not in ID_COLUMNS and (level := [name for name in ID_COLUMNS if name in names]):
+        return values_of(index.get_level_values(level[0]))  # type: ignore[union-attr]
+    if isinstance(jobs, Iterable):
+        return values_of(jobs)
+    raise InvalidJob(f"jobs: a {type(jobs).__name__} names no jobs; give ids, handles, or a frame with a column 'id' or 'job'")
+
+
+def no_ids_in(columns: Sequence[Any]) -> str:
+    shown = ", ".join(map(brief, columns[:SHOWN])) + (", ..." if len(columns) > SHOWN else "")
+    return (
+        f"jobs: this frame has no column 'id' or 'job' with the ids of jobs (its columns: {shown or 'none'}); "
+        "give the column that has them, as in df['my_ids'], or df.rename(columns={'my_ids': 'id'})"
+    )
+
+
+def values_of(column: Any) -> Iterable[Any]:
+    """The values of a column as Python has them: pandas and numpy, polars, Arrow and DuckDB each call it something else."""
+    for word in ("tolist", "to_list", "to_pylist"):
+        if callable(values := getattr(column, word, None)):
+            found: Iterable[Any] = values()
+            return found
+    if callable(rows := getattr(column, "fetchall", None)):
+        return [row[0] for row in rows()]
+    return cast("Iterable[Any]", column)
+
+
+def checked_id(job: Any, number: int) -> str:
+    if isinstance(job, (str, JobHandle)):
+        return str(id_of(job))
+    raise InvalidJob(f"jobs: number {number} is {brief(job)}, not the id of a job; drop what is missing, or give other ids")
 
 
 def read_filter(filters: Mapping[str, Any], now: datetime) -> Filter:
@@ -82,12 +137,22 @@ def rehearse(store: Store, verb: str, ids: Sequence[str], allowed: Sequence[Stat
 
 def rehearse_one(store: Store, verb: str, id: str, allowed: Sequence[Status]) -> Change:
     try:
-        located = store.get(id)
+        located = slim(store.get(id))
     except JobNotFound as error:
         return Change(id, "missing", None, str(error))
     if located.status not in allowed:
         return Change(id, "refused", located, f"{id} is {located.status}, so it cannot be changed by {verb}")
+    if verb == "cancel" and located.status is Status.CLAIMED:
+        return Change(id, "cancelling", located, "it runs; it would be asked to stop")
     return Change(id, "changed", located)
+
+
+def slim(located: Located) -> Located:
+    """Without what may be large: a plan for 100,000 jobs is kept in memory, and shown."""
+    job = located.job
+    if not (job.payload or job.result or job.history or job.extra):
+        return located
+    return replace(located, job=replace(job, payload={}, result=None, history=(), extra={}))
 
 
 def check_page(limit: int | None, offset: int, order: str) -> None:

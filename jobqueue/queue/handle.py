@@ -99,6 +99,11 @@ class JobHandle(Generic[R]):
         return self._located
 
     @property
+    def last_seen(self) -> Located:
+        """The job and where it was when it was looked at last, without a look: what was enqueued does not change."""
+        return self._located
+
+    @property
     def record(self) -> Job:
         """All fields at this moment, or as last seen where the job was purged."""
         try:

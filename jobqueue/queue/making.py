@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from jobqueue.errors import InvalidJob
 from jobqueue.model.clock import Clock
@@ -46,6 +48,26 @@ class Making:
         id = self.new_id(fields, now) if given is None else parse_text(given, "id")
         return Job(id=id, type=type, payload=payload, created_at=now, **fields)
 
+    def rows(
+        self, type: str, payloads: Sequence[dict[str, Any]], options: Sequence[Mapping[str, Any]], rows: Sequence[Any]
+    ) -> list[Job]:
+        """A job for each payload, which is known to be JSON; `options` are those of all, or of each."""
+        made: list[Job] = []
+        for number, (payload, row) in enumerate(zip(payloads, rows, strict=True)):
+            if number < len(options):
+                own = options[number]
+                refuse_single(own)
+                keyed = own.get("idempotency_key") is True
+                first = self.job(type, {}, own)
+                fields = {"priority": first.priority, "run_after": first.run_after}
+            now = self.next_time()
+            name = own.get("name") or name_in(payload)
+            key = request_key(type, payload, first.pipeline_version) if keyed else None
+            id = self.new_id(fields, now)
+            job = replace(first, id=id, payload=payload, created_at=now, row=row, name=name, idempotency_key=key)
+            made.append(job)
+        return made
+
     def new_id(self, fields: Mapping[str, Any], now: datetime) -> str:
         due = fields.get("run_after")
         delayed = due is not None and due > now
@@ -59,6 +81,14 @@ class Making:
             now = self.last_time + timedelta(microseconds=1)
         self.last_time = now
         return now
+
+
+def refuse_single(options: Mapping[str, Any]) -> None:
+    """What names one job cannot be given to many."""
+    if options.get("id") is not None:
+        raise InvalidJob("id: one id cannot be given to many jobs; leave it out")
+    if options.get("idempotency_key") not in (None, True):
+        raise InvalidJob("idempotency_key: one key cannot be given to many jobs; give True: each has that of its own request")
 
 
 def call_of(

@@ -16,11 +16,11 @@ from jobqueue.model.job import Job
 from jobqueue.model.request import read_options
 from jobqueue.model.status import Status, parse_statuses
 from jobqueue.model.times import Duration
-from jobqueue.queue import ruling
-from jobqueue.queue.batch import Batch, find_batch
+from jobqueue.queue import frame, ruling
+from jobqueue.queue.batch import Batch, find_batch, superseding
 from jobqueue.queue.bulk import Bulk
-from jobqueue.queue.changing import Chosen, cancel, purge, retry
-from jobqueue.queue.choosing import JobLike, check_page, id_of, ids_of, read_filter
+from jobqueue.queue.changing import Chosen, cancel, purge, restore, retry
+from jobqueue.queue.choosing import JobLike, check_page, id_of, read_filter
 from jobqueue.queue.config import Config, load_config
 from jobqueue.queue.context import JobContext
 from jobqueue.queue.handle import JobHandle
@@ -100,12 +100,15 @@ class Queue:
     def enqueue_many(self, type: str, payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> Batch[Any]: ...
     @overload
     def enqueue_many(self, handler: Callable[..., R], payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> Batch[R]: ...
-    def enqueue_many(self, what: Any, payloads: Iterable[Mapping[str, Any]], /, **options: Any) -> Batch[Any]:
+    def enqueue_many(
+        self, what: Any, payloads: Iterable[Mapping[str, Any]], /, *, supersede: bool = False, **options: Any
+    ) -> Batch[Any]:
         """Adds a job for each payload, all with the same options, as one group: far cheaper than one by one.
 
         All payloads are checked before the first job is stored. If the disk refuses in the middle of a large group,
         some of it may have been stored; with an idempotency key for each job, simply try again. The answer is a list of
-        handles that can be asked together: `.results()`, `.as_completed()`, `.progress()`.
+        handles that can be asked together: `.results()`, `.as_completed()`, `.progress`. With `supersede`, what is unfinished
+        of earlier jobs with the same `batch` (and project) is cancelled.
         """
         options = self.options | options
         if isinstance(what, str):
@@ -115,14 +118,18 @@ class Queue:
             jobs = [self.making.job(type, payload, options_of(what, options, payload)) for type, payload in calls]
         if len(jobs) > 1 and options.get("id"):
             raise InvalidJob("id: one id cannot be given to many jobs; leave it out, or enqueue them one by one")
-        return Batch(self.put(jobs, options))
+        batches = {(job.project, job.batch) for job in jobs if job.batch is not None} if supersede else set()
+        made, ended = superseding(self, batches, lambda: self.put(jobs, options)) if batches else (self.put(jobs, options), 0)
+        return Batch(made, name=str(options.get("batch") or ""), superseded=ended)
+
+    enqueue_frame = frame.enqueue_frame
 
     def with_options(self, **options: Any) -> Queue:
         """The same queue with options for what is enqueued through it, so that they never mix with a handler's arguments.
 
         `queue.with_options(delay="10m", priority="high", idempotency_key="export-7").enqueue(export, table="orders")`.
         Options: priority, delay, run_after, max_attempts, max_retries, backoff, timeout, expires_at, expires_in, after,
-        on_parent_failure, idempotency_key, key_scope, force, name, project, batch, redo_of, run_id, tags,
+        on_parent_failure, idempotency_key, key_scope, force, name, project, batch, redo_of, row, run_id, tags,
         concurrency_key, on_conflict (wait, reject or supersede), pipeline_version, max_crashes, id.
         """
         read_options(options, self.clock.now())
@@ -244,21 +251,21 @@ class Queue:
         Names jobs, or filters them (`status` is failed unless given; cancelled and rejected ones are left out unless
         `include=("cancelled", "rejected")`). One job that cannot be retried raises `WrongStatus` or `JobNotFound`.
         """
-        return retry(self.store, self.clock.now(), jobs, filters, dry_run)
+        return retry(self.store, self.clock, jobs, filters, dry_run)
 
     def cancel(self, jobs: Chosen = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
         """Ends pending jobs, and asks running ones to stop; they stay claimed until they have stopped.
 
         Names jobs, or filters them (`status` is pending and claimed unless given).
         """
-        return cancel(self.store, self.clock.now(), jobs, filters, dry_run)
+        return cancel(self.store, self.clock, jobs, filters, dry_run)
 
     def purge(self, jobs: Chosen = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
         """Moves finished jobs to the trash: `purge()` all done ones, or by filter (`status`, `older_than`, `type`, ...).
 
         Never a claimed job. `restore` brings them back for as long as the trash is kept. Metrics do not change.
         """
-        return purge(self.store, self.clock.now(), jobs, filters, dry_run)
+        return purge(self.store, self.clock, jobs, filters, dry_run)
 
     def delete(self, job: JobLike) -> str:
         """Moves one job to the trash and returns its id. A claimed job must be cancelled first (`WrongStatus`)."""
@@ -266,10 +273,9 @@ class Queue:
         Bulk("delete", self.store.purge([id], pending=True)).raise_if_refused()
         return id
 
-    def restore(self, jobs: JobLike | Iterable[JobLike] | Bulk) -> Bulk:
+    def restore(self, jobs: Chosen, *, dry_run: bool = False) -> Bulk:
         """Takes purged or deleted jobs out of the trash, back to where they were: the undo of `purge`."""
-        ids = jobs.ids if isinstance(jobs, Bulk) else ids_of(jobs)
-        return Bulk("restore", self.store.restore(ids))
+        return restore(self.store, jobs, dry_run)
 
     def trashed(self, **filters: Any) -> list[Job]:
         """The purged and deleted jobs that `restore` can bring back; the filters are those of `jobs`."""

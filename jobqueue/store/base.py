@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -104,6 +104,10 @@ class Kept(NamedTuple):
     name: str
     size: int
     change: str
+
+
+Seen = Mapping[str, Located] | None
+"""How jobs were when somebody looked at them, by id."""
 
 
 def asked_to_stop(executor: str) -> str:
@@ -290,6 +294,9 @@ class Store(Protocol):
     def duty(self, name: str) -> AbstractContextManager[bool]:
         """A duty (`retention`) that one worker at a time has, for as long as the block lasts; False where another has it."""
 
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Waits until nobody else is in a block of this name, in any process, and keeps them out for as long as it lasts."""
+
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         """Sleeps until `wake` or, with `news`, until something may have come; at most `timeout` seconds.
 
@@ -344,13 +351,21 @@ class Store(Protocol):
     def position(self, id: str) -> int | None:
         """Where a pending job stands in the true order, from 1; None where it is not pending."""
 
-    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
-        """Pending: never runs, ends failed with the reason `cancelled`. Claimed: its owner is asked to stop it."""
+    def cancel(self, ids: Sequence[str], message: str = "cancelled", *, seen: Seen = None) -> list[Change]:
+        """Pending: never runs, ends failed with the reason `cancelled`. Claimed: its owner is asked to stop it.
 
-    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
+        Here and below: a job that is no longer as it was `seen` is refused, which is checked at the last moment.
+        """
+
+    def uncancel(self, ids: Sequence[str], *, seen: Seen = None) -> list[Change]:
+        """What was cancelled before a worker took it is pending again, as it was: attempts, time and place in the order."""
+
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
         """Done or failed becomes pending with attempts 0; what happened stays in `history`."""
 
-    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
+    def purge(
+        self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
+    ) -> list[Change]:
         """Moves finished jobs (with `pending`, waiting ones too) to the trash; checks `where` again at the last moment."""
 
     def restore(self, ids: Sequence[str]) -> list[Change]:

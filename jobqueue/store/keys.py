@@ -18,6 +18,7 @@ from jobqueue.model.times import parse_duration
 from jobqueue.store import files
 from jobqueue.store.codec import UNREADABLE
 
+ALONE = ".alone"
 TRIES = 4
 A_MOMENT = 0.0003
 """Seconds between tries for a lock that somebody holds: longer than he needs it."""
@@ -72,6 +73,17 @@ class Keys:
                 opened[key] = self.open_locked(self.file_name(key))
                 stack.callback(os.close, opened[key])
             yield opened
+
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Nobody else is in a block of this key; its file goes with the last of them."""
+        name = self.file_name(key)
+        file = self.open_locked(name)
+        try:
+            yield
+        finally:
+            files.remove(self.folder, name)  # still locked: who waits for it looks whether it is there, and makes a new one
+            os.close(file)
 
     def open_locked(self, name: str) -> int:
         """Waits for the lock. Whoever had it may have removed a file that was of no use: then a new one is made."""

@@ -34,14 +34,16 @@ from jobqueue.store.base import (
     Page,
     Put,
     Schedules,
+    Seen,
     WorkerInfo,
     asked_to_stop,
     digest,
 )
 from jobqueue.store.memory_bounds import MemoryBounds
-from jobqueue.store.memory_jobs import copied, key_holds, live, page, refused, rescued, resting, urgency
+from jobqueue.store.memory_jobs import copied, key_holds, live, page, rescued, resting, urgency
 from jobqueue.store.memory_journal import MemoryJournal
 from jobqueue.store.memory_notes import MemoryNotes
+from jobqueue.store.memory_verbs import Act, May, may_cancel, may_purge, may_retry, may_uncancel, refusal, refused
 from jobqueue.store.recording import Recording
 from jobqueue.store.schedules import MemoryDuties, MemorySchedules
 
@@ -236,6 +238,9 @@ class MemoryStore:
     def duty(self, name: str) -> AbstractContextManager[bool]:
         return self._duties.try_hold(name)
 
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        return self._duties.hold(name)
+
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         with self._changed:
             heard = getattr(self._heard, "rings", 0)
@@ -311,45 +316,39 @@ class MemoryStore:
         with self._changed:
             return next((place for place, located in enumerate(self._pending(), 1) if located.job.id == id), None)
 
-    def _each(self, what: str, ids: Sequence[str], verb: Callable[[Located], Change]) -> list[Change]:
+    def _each(self, what: str, ids: Sequence[str], act: Act, may: May, seen: Seen) -> list[Change]:
         with self._changed:
-            changes = [verb(self._jobs[id]) if id in self._jobs else Change(id, "missing") for id in ids]
+            changes = [refusal(id, self._jobs.get(id), may, seen) or act(self._jobs[id]) for id in ids]
         self._recording.changed(what, changes)
         return changes
 
     def _changed_to(self, decided: Transition) -> Change:
         return Change(decided.job.id, "changed", self._place(decided))
 
-    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
-        return self._each("cancel", ids, lambda located: self._cancel(located, message))
+    def cancel(self, ids: Sequence[str], message: str = "cancelled", *, seen: Seen = None) -> list[Change]:
+        return self._each("cancel", ids, lambda located: self._cancel(located, message), may_cancel, seen)
 
     def _cancel(self, located: Located, message: str) -> Change:
-        if located.status in FINISHED:
-            return refused(located, f"it has already finished: {located.status}")
         if located.status is Status.PENDING:
             return self._changed_to(transition.cancel(located.job, self._clock.now(), message))
         asked = self._jobs[located.job.id] = replace(located, cancelling=True)
         info = self._workers.get(located.owner or "")
         return Change(asked.job.id, "cancelling", asked, asked_to_stop(info.executor if info is not None else "process"))
 
-    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
-        return self._each("retry", ids, lambda located: self._retry(located, run_after))
+    def uncancel(self, ids: Sequence[str], *, seen: Seen = None) -> list[Change]:
+        back: Act = lambda located: self._changed_to(transition.uncancel(located.job, self._clock.now()))  # noqa: E731
+        return self._each("restore", ids, back, may_uncancel, seen)
 
-    def _retry(self, located: Located, run_after: datetime | None) -> Change:
-        if located.status not in FINISHED:
-            return refused(located, f"it has not finished: {located.status}")
-        return self._changed_to(transition.retry(located.job, self._clock.now(), run_after=run_after))
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
+        again: Act = lambda one: self._changed_to(transition.retry(one.job, self._clock.now(), run_after=run_after))  # noqa: E731
+        return self._each("retry", ids, again, may_retry, seen)
 
-    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
-        return self._each("purge", ids, lambda located: self._purge(located, where, pending))
+    def purge(
+        self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
+    ) -> list[Change]:
+        return self._each("purge", ids, self._purge, may_purge(where, pending), seen)
 
-    def _purge(self, located: Located, where: Filter | None, pending: bool) -> Change:
-        if located.status is Status.CLAIMED:
-            return refused(located, "it is being worked on; cancel it first")
-        if located.status is Status.PENDING and not pending:
-            return refused(located, "it has not run yet; cancel it first, or purge with pending=True")
-        if where is not None and not where.matches(located.job):
-            return refused(located, "it no longer matches the filter")
+    def _purge(self, located: Located) -> Change:
         self._trash[located.job.id] = self._jobs.pop(located.job.id)
         return Change(located.job.id, "changed", located)
 

@@ -16,11 +16,7 @@ from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.times import parse_duration
 from jobqueue.model.told import shown_running, tell
 from jobqueue.model.transition import NO_POLICY, Run, Transition, lost, release
-from jobqueue.store.base import Change, Claim, Located, Notes, Page, WorkerInfo, left_behind
-
-
-def refused(located: Located, why: str) -> Change:
-    return Change(located.job.id, "refused", located, why)
+from jobqueue.store.base import Claim, Located, Notes, Page, WorkerInfo, left_behind
 
 
 def copied(job: Job) -> Job:

@@ -145,6 +145,11 @@ class MemoryDuties:
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        with self.locks[name]:
+            yield
+
+    @contextmanager
     def try_hold(self, name: str) -> Iterator[bool]:
         ours = self.locks[name].acquire(blocking=False)
         try:

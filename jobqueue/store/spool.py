@@ -30,14 +30,14 @@ from jobqueue.model.status import Status
 from jobqueue.model.transition import SUPERSEDED, Transition
 from jobqueue.store import files
 from jobqueue.store.arrivals import ANY, Arrivals
-from jobqueue.store.base import Change, Claim, Digest, Kept, Located, Notes, Page, Put, Schedules, WorkerInfo
+from jobqueue.store.base import Change, Claim, Digest, Kept, Located, Notes, Page, Put, Schedules, Seen, WorkerInfo
 from jobqueue.store.bounds import Bounds
 from jobqueue.store.claiming import Claiming
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
 from jobqueue.store.journal import Journal
 from jobqueue.store.keeping import Keeping
-from jobqueue.store.keys import Keys
+from jobqueue.store.keys import ALONE, Keys
 from jobqueue.store.layout import (
     MAINTENANCE,
     SCHEDULES,
@@ -90,6 +90,7 @@ class Spool:
         self.scratch = Scratch(self.folder.fds["tmp"], durable)
         self.journal = Journal(self.folder.fds["journal"])
         self.keys = Keys(self.folder.fds["keys"], durable)
+        self.keys_alone = Keys(self.folder.fds["limits"], durable=False, ending=ALONE)
         self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
         self.notes: Notes = self.file_notes
         self.reading = Reading(self.folder, max_file_size, self.notes)
@@ -238,6 +239,9 @@ class Spool:
     def duty(self, name: str) -> AbstractContextManager[bool]:
         return self.locks.try_hold(name)
 
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        return self.keys_alone.alone(name)
+
     def wait(self, timeout: float, *, news: bool = True) -> bool:
         if news:
             return self.claiming.wait(timeout)
@@ -317,14 +321,19 @@ class Spool:
     def supersede(self, ids: Sequence[str], by: str) -> list[Change]:
         return self.cancel(ids, SUPERSEDED + by)
 
-    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
-        return self.recorded("cancel", self.verbs.cancel(ids, message))
+    def cancel(self, ids: Sequence[str], message: str = "cancelled", *, seen: Seen = None) -> list[Change]:
+        return self.recorded("cancel", self.verbs.cancel(ids, message, seen))
 
-    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
-        return self.recorded("retry", self.verbs.retry(ids, run_after=run_after))
+    def uncancel(self, ids: Sequence[str], *, seen: Seen = None) -> list[Change]:
+        return self.recorded("restore", self.verbs.uncancel(ids, seen))
 
-    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
-        return self.recorded("purge", self.verbs.purge(ids, where=where, pending=pending))
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
+        return self.recorded("retry", self.verbs.retry(ids, run_after=run_after, seen=seen))
+
+    def purge(
+        self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
+    ) -> list[Change]:
+        return self.recorded("purge", self.verbs.purge(ids, where=where, pending=pending, seen=seen))
 
     def restore(self, ids: Sequence[str]) -> list[Change]:
         return self.recorded("restore", self.verbs.restore(ids))

@@ -14,15 +14,16 @@ from jobqueue.model.clock import Clock
 from jobqueue.model.filter import Filter, status_of
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.transition import Transition, cancel, end, retry
+from jobqueue.model.transition import Transition, cancel, end, retry, uncancel
 from jobqueue.store import files
 from jobqueue.store.arrivals import Arrivals
-from jobqueue.store.base import Change, Located, asked_to_stop
+from jobqueue.store.base import Change, Located, Seen, asked_to_stop
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
 from jobqueue.store.layout import OPERATION, SUFFIX, file_name, is_job_name, job_id, reason_name
 from jobqueue.store.moving import AT_ONCE, Held, Moving, Outcome
 from jobqueue.store.reading import Reading
+from jobqueue.store.unchanged import changed_since, has_changed
 
 TRIES = 100
 """How often a job that others keep moving is looked for."""
@@ -52,12 +53,18 @@ class Verbs:
         self.rescue = rescue
         self.clock = clock
 
-    def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
+    def cancel(self, ids: Sequence[str], message: str = "cancelled", seen: Seen = None) -> list[Change]:
         decide: Decision = lambda job: cancel(job, self.clock.now(), message)  # noqa: E731
-        changes = self.operate(ids, (Status.PENDING,), decide, "cancelled")
-        return [self.ask_to_stop(change, message) if is_claimed(change) else change for change in changes]
+        changes = self.operate(ids, (Status.PENDING,), decide, "cancelled", seen)
+        return [self.ask_to_stop(change, message, seen) if is_claimed(change, seen) else change for change in changes]
 
-    def ask_to_stop(self, change: Change, message: str) -> Change:
+    def uncancel(self, ids: Sequence[str], seen: Seen = None) -> list[Change]:
+        decide: Decision = lambda job: uncancel(job, self.clock.now())  # noqa: E731
+        changes = self.operate(ids, (Status.FAILED,), decide, "uncancelled", seen)
+        self.arrivals.announce([change.id + SUFFIX for change in changes if change.outcome == "changed"])
+        return changes
+
+    def ask_to_stop(self, change: Change, message: str, seen: Seen = None) -> Change:
         """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
         name = change.id + ".json"
         self.moving.mark_cancel(name, message)
@@ -69,7 +76,7 @@ class Verbs:
         if place is None:
             return change
         if place.status is Status.PENDING:
-            return self.cancel([change.id], message)[0]
+            return self.cancel([change.id], message, seen)[0]
         located = self.reading.read(place)
         if located is not None and located.job.cancelled and not in_hands(change.located):
             return Change(change.id, "changed", located)  # it saw the mark before we could look
@@ -80,20 +87,22 @@ class Verbs:
         info = self.moving.owners.seen(located.owner) if located is not None and located.owner is not None else None
         return asked_to_stop(info.executor if info is not None else "process")
 
-    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
+    def retry(self, ids: Sequence[str], *, run_after: datetime | None = None, seen: Seen = None) -> list[Change]:
         decide: Decision = lambda job: retry(job, self.clock.now(), run_after=run_after)  # noqa: E731
-        changes = self.operate(ids, FINISHED, decide, "retried")
+        changes = self.operate(ids, FINISHED, decide, "retried", seen)
         self.arrivals.announce([change.id + ".json" for change in changes if change.outcome == "changed"])
         return changes
 
-    def operate(self, ids: Sequence[str], allowed: Sequence[Status], decide: Decision, verb: str) -> list[Change]:
+    def operate(
+        self, ids: Sequence[str], allowed: Sequence[Status], decide: Decision, verb: str, seen: Seen = None
+    ) -> list[Change]:
         """Takes each job that is in an allowed folder into a claim folder of our own and moves it where `decide` says."""
         changes: dict[str, Change] = {}
         for start in range(0, len(ids), AT_ONCE):
             with self.moving.operation() as owner:
                 outcomes: list[Outcome] = []
                 for id in dict.fromkeys(ids[start : start + AT_ONCE]):
-                    seized = self.seize(id, allowed, owner, verb)
+                    seized = self.seize(id, allowed, owner, verb, seen)
                     if isinstance(seized, Change):
                         changes[id] = seized
                     else:
@@ -103,7 +112,9 @@ class Verbs:
                 self.moving.unmark_all(outcome.held.name for outcome in outcomes if outcome.to in FINISHED)
         return [changes[id] for id in ids]
 
-    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> tuple[Held, Place] | Change:
+    def seize(
+        self, id: str, allowed: Sequence[Status], owner: str, verb: str, seen: Seen = None
+    ) -> tuple[Held, Place] | Change:
         """Takes a job from where it is; or says where it is instead. While others move it, it is looked for again."""
         for _ in range(TRIES):
             place = self.find(id)
@@ -115,6 +126,8 @@ class Verbs:
                 except PermissionError as error:
                     return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
                 if held is not None:
+                    if seen is not None and has_changed(id, self.moving.look_at(held).job, place.status, seen):
+                        return self.put_back(held, place)
                     return held, place
             elif (located := self.reading.read(place)) is not None:
                 return self.refused(id, located, verb)
@@ -131,6 +144,12 @@ class Verbs:
                 self.rescue()
             place = self.folder.find(id)
         return place
+
+    def put_back(self, held: Held, place: Place) -> Change:
+        """It is not what the caller has looked at: where it came from, untouched."""
+        self.moving.move_to_free_name(self.folder.claim_folder(held.claim_folder), held.name, place.folder)
+        id = job_id(place.name)
+        return Change(id, "refused", self.reading.read(place), changed_since(id, place.status))
 
     def refused(self, id: str, located: Located, verb: str) -> Change:
         return Change(id, "refused", located, f"{id} is {located.status} and cannot be {verb}")
@@ -160,12 +179,14 @@ class Verbs:
     def end_pending(self, endings: Sequence[tuple[str, Failure]]) -> list[str]:
         return self.moving.end_pending(endings, lambda job, error: end(job, error, self.clock.now()))
 
-    def purge(self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False) -> list[Change]:
+    def purge(
+        self, ids: Sequence[str], *, where: Filter | None = None, pending: bool = False, seen: Seen = None
+    ) -> list[Change]:
         allowed = (*FINISHED, Status.PENDING) if pending else FINISHED
         changes = {}
         with self.moving.operation() as owner:
             for id in dict.fromkeys(ids):
-                taken = self.seize(id, allowed, owner, "deleted")
+                taken = self.seize(id, allowed, owner, "deleted", seen)
                 changes[id] = taken if isinstance(taken, Change) else self.purge_one(*taken, where)
             self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])
             self.moving.unmark_all(id + SUFFIX for id, change in changes.items() if change.outcome == "changed")
@@ -214,8 +235,11 @@ class Verbs:
         return Change(id, "changed", Located(replace(known, id=job_id(name)), status))
 
 
-def is_claimed(change: Change) -> bool:
-    return change.outcome == "refused" and change.located is not None and change.located.status is Status.CLAIMED
+def is_claimed(change: Change, seen: Seen) -> bool:
+    """Refused because the job runs, as it did when the caller looked at it."""
+    if change.outcome != "refused" or change.located is None or change.located.status is not Status.CLAIMED:
+        return False
+    return not has_changed(change.id, change.located.job, change.located.status, seen)
 
 
 def in_hands(located: Located | None) -> bool:

@@ -77,3 +77,13 @@ def test_without_root_a_journaled_disk_is_refused_with_the_reason(tmp_path: Path
     ran = bench("--journaled", root=tmp_path)
     assert ran.returncode == 2
     assert "only root" in ran.stderr
+
+
+def test_frames_bulks_and_coverage_are_reported_beside_their_limits(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH.with_name("batches.py")), "50", "--queue-root", str(tmp_path), "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert ran.returncode == 0, ran.stderr
+    figures = json.loads(ran.stdout)
+    assert {"enqueue_frame", "rehearse", "apply", "undo", "purge", "coverage, 500 attempts"} <= figures.keys()
+    assert all(figure["limit"] > 0 and math.isfinite(figure["ratio"]) for figure in figures.values())
+    assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
+
+from jobqueue import Queue
 
 
 @pytest.fixture
@@ -186,3 +189,20 @@ def test_restore(shell: Any, crew: Any, failed: list[str]) -> None:
 
 def test_ids_that_name_a_job_twice(shell: Any, failed: list[str]) -> None:
     assert shell.json("delete", failed[0], failed[0])["changed"] == [failed[0]]
+
+
+def test_redo_makes_jobs_for_rows_of_a_batch(shell: Any) -> None:
+    frame = pd.DataFrame({"n": [1, 2, 3]}, index=["a", "b", "c"])
+    with Queue(shell.folder, durability="relaxed") as queue:
+        queue.enqueue_frame(frame, "score", batch="b1")
+        queue.enqueue("score", batch="plain")
+
+        made = shell.json("redo", "b1", "--row", "2", "--row", "0", "--column", "grade", "--set", "n=9")
+        assert (made["batch"], made["count"], [job["row"] for job in made["jobs"]]) == ("b1", 2, [2, 0])
+        job = shell.json("show", made["jobs"][0]["id"])
+        assert (job["payload"], job["priority"], job["redo_of"]["columns"]) == ({"n": 9}, 5, ["grade"])
+        assert len(shell("redo", "b1", "--all", "--priority", "20").stdout.splitlines()) == 3
+        assert "there is no row 7" in shell.error("redo", "b1", "--row", "7")
+        assert "was not made of a frame" in shell.error("redo", "plain", "--all")
+        assert "say which rows" in shell("redo", "b1", code=2).stderr
+        assert queue.stats().pending == 9

@@ -65,7 +65,7 @@ def test_what_tab_offers(shell: Any, crew: Any) -> None:
     waiting = shell.add("export")
     shell("enqueue", "export", "--id", "gone")
     shell("delete", "gone")
-    assert set(complete(shell, "re")) == {"resume", "restore", "retention", "retry"}
+    assert set(complete(shell, "re")) == {"redo", "resume", "restore", "retention", "retry"}
     assert set(complete(shell, "show", "")) == {failed, running, waiting}
     assert complete(shell, "retry", "") == [failed]
     assert complete(shell, "retry", failed, "") == [failed]

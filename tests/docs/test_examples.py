@@ -78,6 +78,17 @@ SAID = {
         "results: ['0.3 s', '0.01 s']",
         "and: time does not run backwards",
     ],
+    "batch_from_a_frame": [
+        "3 jobs in the batch 'cargo'",
+        "100 % of 3 jobs (2 done, 1 failed)",
+        "kilos: {'a': 1500.0, 'c': 3000.0}",
+        "failed: {'b': 'no weight'}",
+        "again: {'a': 1500.0, 'b': 2000.0, 'c': 3000.0}",
+        "seen: 1 new, 2 already processed, 0 needs re-run",
+        "3 jobs would be purged",
+        "3 jobs restored",
+        "1 job in the batch 'cargo', 3 unfinished jobs of an earlier run cancelled",
+    ],
     "debug_a_failure": [
         "drained: <Drained: 0 done, 1 failed, 0 left",
         "failed: division by zero",

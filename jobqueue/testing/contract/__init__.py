@@ -13,13 +13,14 @@ from jobqueue.testing.contract.notes import Notes
 from jobqueue.testing.contract.order import Order
 from jobqueue.testing.contract.parents import Parents
 from jobqueue.testing.contract.places import Places
+from jobqueue.testing.contract.plans import Plans
 from jobqueue.testing.contract.schedules import Schedules
 from jobqueue.testing.contract.verbs import Verbs
 from jobqueue.testing.contract.workers import Workers
 
 
 class StoreContract(
-    Adding, Order, Claims, Endings, Entries, Verbs, Lists, Parents, Places, Keys, Limits, Notes, Schedules, Workers
+    Adding, Order, Claims, Endings, Entries, Verbs, Plans, Lists, Parents, Places, Keys, Limits, Notes, Schedules, Workers
 ):
     """What every store promises, as a pytest class: subclass it as `Test...` and write `make_store`.
 

@@ -1,0 +1,238 @@
+"""What has been processed, at which version: many subjects in one question.
+
+seen = analytics.coverage(queue, commits, cards)         cards is marked @handler(subject="commit")
+seen.summary                                             5 new, 2 already processed, 1 needs re-run
+seen.enqueue()                                           a job for each of the 6
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobqueue.analytics.frames import attempts, items
+from jobqueue.errors import InvalidJob
+from jobqueue.inert import inert
+from jobqueue.model.limit import fields_of_key
+from jobqueue.queue.batch import Batch
+from jobqueue.queue.choosing import values_of
+from jobqueue.queue.handler import Handler, handler_of
+from jobqueue.queue.queue import Queue
+
+NEW, PROCESSED, NEEDS_RERUN = "new", "processed", "needs_rerun"
+STATUSES = (NEW, PROCESSED, NEEDS_RERUN)
+BADGES = {NEW: "🆕 New", PROCESSED: "✅ Processed", NEEDS_RERUN: "🔄 Needs Re-run"}
+WENT_WELL, WENT_BADLY = ("done",), ("failed", "crashed")
+"""The outcomes that say something of a subject; a cancelled, snoozed or released attempt says nothing."""
+SHOWN = 20
+
+
+class Coverage:
+    """The subjects, each once and in the order given: `frame` has subject, status, version, job and at of each one.
+
+    `version`, `job` and `at` are those of its last run that went well. `asked` is the version that the question was about.
+    """
+
+    def __init__(
+        self, queue: Queue, what: Any, subjects: list[Any], frame: pd.DataFrame, asked: str | None, given: bool
+    ) -> None:
+        self.queue = queue
+        self.what = what
+        self.subjects = subjects
+        self.frame = frame
+        self.asked = asked
+        self.given = given
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found = self.frame["status"].value_counts()
+        return {status: int(found.get(status, 0)) for status in STATUSES}
+
+    @property
+    def summary(self) -> str:
+        counts = self.counts
+        return f"{counts[NEW]} new, {counts[PROCESSED]} already processed, {counts[NEEDS_RERUN]} needs re-run"
+
+    @property
+    def todo(self) -> list[Any]:
+        """What is new or needs a re-run, in the order given."""
+        return self.of(NEW, NEEDS_RERUN)
+
+    def of(self, *statuses: str) -> list[Any]:
+        """The subjects with these statuses, in the order given."""
+        meant = self.frame["status"].isin(statuses).to_numpy()
+        return [self.subjects[place] for place in np.flatnonzero(meant)]
+
+    def enqueue(
+        self, payload: Callable[[Any], Mapping[str, Any]] | None = None, *, force: bool = False, **options: Any
+    ) -> Batch[Any]:
+        """A job for each subject of `todo`; with `force` for all of them, as new jobs.
+
+        `payload` makes the payload of a subject; where the handler's subject is one of its arguments, it may be left out.
+        A job that waits or runs already does not count as processed: `idempotency_key=True` keeps it from being made twice.
+        """
+        make = payload or self.plain_payload()
+        chosen = self.subjects if force else self.todo
+        if force:
+            options = {"force": True, **options}
+        if self.given and self.asked is not None:
+            options = {"pipeline_version": self.asked, **options}
+        return self.queue.enqueue_many(self.what, [make(subject) for subject in chosen], **options)
+
+    def plain_payload(self) -> Callable[[Any], Mapping[str, Any]]:
+        template = None if isinstance(self.what, str) else handler_of(self.what).subject
+        names = [] if template is None else sorted(fields_of_key(template))
+        if template is None or len(names) != 1 or template not in (names[0], f"{{{names[0]}}}"):
+            raise InvalidJob(
+                "payload: the subject is no argument of the handler, so say what its payload is: "
+                "coverage.enqueue(lambda subject: {'commit': subject})"
+            )
+        return lambda subject: {names[0]: subject}
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    def __repr__(self) -> str:
+        return inert(f"<Coverage of {type_of(self.what)} at {self.asked or 'any version'}: {self.summary}>")
+
+    def _repr_html_(self) -> str:
+        head = self.frame.head(SHOWN)
+        lines = [
+            f"<tr><td>{shown(subject)}</td><td>{BADGES[status]}</td><td>{shown(version)}</td></tr>"
+            for subject, status, version in zip(head["subject"], head["status"], head["version"], strict=True)
+        ]
+        left = len(self) - len(lines)
+        more = f"<p>and {left:,} more</p>" if left > 0 else ""
+        heads = "<tr><th>subject</th><th>status</th><th>version</th></tr>"
+        table = f"<table><thead>{heads}</thead><tbody>{''.join(lines)}</tbody></table>" if lines else ""
+        return f"<p>{escape(self.summary)}</p>{table}{more}"
+
+
+def coverage(
+    queue: Queue,
+    subjects: Iterable[Any],
+    type: str | Callable[..., Any],
+    *,
+    version: str | None = None,
+    track: str | None = None,
+) -> Coverage:
+    """Which of many subjects are `new` (none of their runs, or not the last, went well), `processed` (done at this version)
+    or `needs_rerun` (done at another).
+
+    A subject is what `@handler(subject="commit")` names; with `track` it is the key of an item of that `ctx.track`, as it is
+    for handlers that name no subject. The version is the one given, else that of the handler, of a live worker, or the one
+    seen last; where a handler has none, its source code is its version.
+    """
+    wanted = distinct(subjects)
+    name = type_of(type)
+    runs = runs_of(attempts(queue), name) if track is None else runs_of_items(items(queue), name, track)
+    if track is None and runs.empty:
+        runs = runs_of_items(items(queue), name, None)
+    asked = version or version_of(queue, type, runs)
+    return Coverage(queue, type, wanted, judge(wanted, runs, asked), asked, version is not None)
+
+
+def distinct(subjects: Iterable[Any]) -> list[Any]:
+    if isinstance(subjects, str):
+        raise InvalidJob(f"subjects: {subjects!r:.80} is one text; give a list of subjects")
+    found: dict[str, Any] = {}
+    for subject in values_of(subjects):
+        if subject is None or subject is pd.NA or subject is pd.NaT or subject != subject:
+            raise InvalidJob("subjects: one is missing (None or NaN); leave it out, as df['commit'].dropna() does")
+        found.setdefault(str(subject), subject)
+    return list(found.values())
+
+
+def type_of(what: str | Callable[..., Any]) -> str:
+    return what if isinstance(what, str) else handler_of(what).type
+
+
+# -- which runs count
+
+
+def runs_of(frame: pd.DataFrame, type: str) -> pd.DataFrame:
+    """What the attempts of a type say of subjects, oldest first."""
+    chosen = is_one_of(frame["type"], (type,)) & is_one_of(frame["outcome"], WENT_WELL + WENT_BADLY)
+    chosen &= frame["subject"].notna().to_numpy()
+    some = frame if chosen.all() else frame[chosen]
+    good = is_one_of(some["outcome"], WENT_WELL)
+    return pd.DataFrame(
+        {"subject": some["subject"], "good": good, "version": some["version"], "job": some["job"], "at": some["finished_at"]}
+    )
+
+
+def runs_of_items(frame: pd.DataFrame, type: str, track: str | None) -> pd.DataFrame:
+    """An item is recorded when an attempt was through with it."""
+    chosen = is_one_of(frame["type"], (type,))
+    if track is not None:
+        chosen &= is_one_of(frame["track"], (track,))
+    some = frame[chosen]
+    return pd.DataFrame(
+        {"subject": some["key"], "good": True, "version": some["version"], "job": some["job"], "at": some["at"]}
+    )
+
+
+def is_one_of(column: pd.Series[Any], words: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """By the codes of a category: its values are compared once."""
+    known = column.cat.categories.isin(words)
+    return np.append(known, False)[column.cat.codes.to_numpy()]
+
+
+def version_of(queue: Queue, what: str | Callable[..., Any], runs: pd.DataFrame) -> str | None:
+    """The version that a run would have now."""
+    if not isinstance(what, str):
+        handler: Handler = handler_of(what)
+        return handler.version
+    live = sorted(queue.store.workers(), key=lambda info: info.started_at, reverse=True)
+    if served := [info.versions[what] for info in live if what in info.versions]:
+        return served[0]
+    seen = runs["version"].dropna()
+    return None if seen.empty else str(seen.iloc[-1])
+
+
+# -- the judgement
+
+
+def judge(subjects: list[Any], runs: pd.DataFrame, asked: str | None) -> pd.DataFrame:
+    """The status of each subject by its runs, which are sorted by time; a subject is compared as a text."""
+    count = len(subjects)
+    asked_for = pa.array(list(map(str, subjects)), pa.string())
+    places = places_in(runs["subject"], asked_for)
+    mine = np.flatnonzero(places >= 0)
+    places = places[mine]
+    good = runs["good"].to_numpy()[mine]
+    last, last_good = np.full(count, -1), np.full(count, -1)
+    last[places] = mine  # where a place comes several times, the last assignment stays
+    last_good[places[good]] = mine[good]
+    at_version = np.zeros(count, dtype=bool)
+    at_version[places[good & is_one_of(runs["version"].astype("category"), (asked or "",))[mine]]] = True
+    ended_well = (last >= 0) & (last == last_good)
+    codes = np.where(~ended_well, 0, np.where(at_version | (asked is None), 1, 2)).astype("int8")
+    status: pd.Categorical[Any] = pd.Categorical.from_codes(codes, categories=list(STATUSES))  # type: ignore[call-overload]
+    best = np.where(last_good < 0, len(runs), last_good)
+    return pd.DataFrame(
+        {
+            "subject": pd.Series(subjects),
+            "status": status,
+            **{
+                name: runs[name].reset_index(drop=True).reindex(best).reset_index(drop=True)
+                for name in ("version", "job", "at")
+            },
+        }
+    )
+
+
+def places_in(values: pd.Series[Any], wanted: pa.StringArray) -> np.ndarray[Any, Any]:
+    """Where each value stands among the wanted ones, -1 where it does not."""
+    found = pc.index_in(pa.array(values, pa.string()), value_set=wanted)
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype("int64")
+
+
+def shown(value: Any) -> str:
+    return "" if value is None or value != value else escape(inert(str(value)))
