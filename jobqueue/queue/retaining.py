@@ -41,8 +41,8 @@ def let_go(store: Store, status: Status, jobs: Sequence[Resting], dry_run: bool)
 class Retained(Bulk):
     """What retention did, or would do: the jobs, and in `journal` the files of the journal that went for good."""
 
-    def __init__(self, changes: Sequence[Change], journal: Sequence[Kept], *, dry_run: bool) -> None:
-        super().__init__("purge", changes, dry_run=dry_run)
+    def __init__(self, changes: Sequence[Change], journal: Sequence[Kept], *, dry_run: bool, store: Store) -> None:
+        super().__init__("purge", changes, dry_run=dry_run, store=store)
         self.journal = list(journal)
 
     def __str__(self) -> str:
@@ -57,7 +57,8 @@ def apply_retention(store: Store, retention: Retention, now: datetime, *, dry_ru
     """All of it at once. Of the journal, whichever worker has that duty may do it at the same moment: each file goes once."""
     changes = all_changes(retain(store, retention, now, dry_run=dry_run))
     removed = store.keep_journal(now, retention.journal, dry_run=dry_run) if retention.journal is not None else ()
-    return Retained(changes, [kept for kept in removed if kept is not None and kept.change == "removed"], dry_run=dry_run)
+    gone = [kept for kept in removed if kept is not None and kept.change == "removed"]
+    return Retained(changes, gone, dry_run=dry_run, store=store)
 
 
 def all_changes(steps: Iterable[list[Change]]) -> list[Change]:
