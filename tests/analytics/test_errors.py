@@ -172,3 +172,24 @@ def test_a_process_that_dies_is_a_crash(tmp_path: Path) -> None:
         assert found.wait_avg is not None
         (group,) = analytics.errors(queue)
         assert (group.reason, group.count, len(list(group))) == ("crashed", 4, 2)
+
+
+def test_a_job_that_failed_in_two_ways_shows_each_in_its_group(tmp_path: Path) -> None:
+    @handler(type="twice")
+    def first() -> None:
+        raise ValueError("no")
+
+    @handler(type="twice")
+    def second() -> None:
+        raise OSError("disk full")
+
+    with Queue(tmp_path / "q", durability="relaxed") as queue:
+        id = queue.enqueue("twice", max_attempts=1).id
+        Worker(queue, [first]).run(drain=True)
+        queue.retry(id)
+        Worker(queue, [second]).run(drain=True)
+        places = {group.type: (group.traceback or "", group.place or "") for group in analytics.errors(queue)}
+    assert "ValueError: no" in places["ValueError"][0]
+    assert places["ValueError"][1].endswith("in first")
+    assert "OSError: disk full" in places["OSError"][0]
+    assert places["OSError"][1].endswith("in second")

@@ -136,6 +136,8 @@ def test_a_file_that_is_there_is_kept(queue: Queue, tmp_path: Path) -> None:
     target.write_text("mine")
     with pytest.raises(FileExistsError, match=r"choose another name, or overwrite=True"):
         analytics.export(queue, target)
+    with pytest.raises(FileExistsError):
+        analytics.export([1], target)  # before anything is looked at
     assert target.read_text() == "mine"
     assert analytics.export(queue, target, overwrite=True) == target
     assert len(table(target)) == 2
