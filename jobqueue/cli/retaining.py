@@ -34,7 +34,7 @@ journal: [{name, size}]}; ages are in seconds, sizes in bytes.
 @json_option
 @queue_option
 def retention(dry_run: bool, as_json: bool) -> None:
-    """Let go of what the retention rules do not keep: jobs to the trash, old files of the journal for good."""
+    """Let go of what the retention rules do not keep: finished jobs and old journal files."""
     from jobqueue.cli.progress import waiting
 
     with open_queue() as queue:

@@ -144,5 +144,5 @@ def test_the_table_of_settings_is_complete_and_true() -> None:
 def test_every_option_of_a_job_that_works_is_in_the_readme() -> None:
     from jobqueue.model.request import OPTIONS
 
-    not_told = {"pipeline_version", "redo_of"}  # kept with the job; nothing acts on them yet
+    not_told = {"pipeline_version", "redo_of"}  # a handler's mark and `redo` say them
     assert {option for option in OPTIONS - not_told if f"`{option}" not in README} == set()
