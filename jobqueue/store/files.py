@@ -203,13 +203,13 @@ def open_regular(folder: int, name: str) -> int:
 
 def names_in(folder: int) -> Iterator[str]:
     """The names in a folder, one by one: for one with a million names, where a list of all takes half a second."""
-    again = open_folder(".", folder)  # a listing moves the position of its descriptor, which others use
+    inside = open_folder(".", folder)  # a listing moves the position of its descriptor, which others use
     try:
-        with os.scandir(again) as entries:
+        with os.scandir(inside) as entries:
             for entry in entries:
                 yield entry.name
     finally:
-        os.close(again)
+        os.close(inside)
 
 
 def read_small(folder: int, name: str, limit: int = 1 << 20) -> bytes:

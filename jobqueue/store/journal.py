@@ -54,7 +54,7 @@ LARGEST = 64 << 20
 MOST_UNWRITTEN = 16 << 20
 LAST = 1 << 16
 """Bytes at the end of a file that tell its latest time."""
-FILE = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+FILE = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM)
 encoder = msgspec.json.Encoder()
 
@@ -140,7 +140,7 @@ class Journal:
         if files.exists(self.folder, name + PACKED):
             return -1
         try:
-            file = os.open(name, FILE | os.O_CREAT, 0o600, dir_fd=self.folder)
+            file = os.open(name, FILE | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=self.folder)
         except OSError as error:
             if error.errno in NO_FILE and files.exists(self.folder, name):
                 return -1  # a folder, a link, somebody else's
@@ -178,9 +178,9 @@ class Journal:
         """The files that may hold what came since then. One that is packed already counts once."""
         first_day = "" if since is None else moment_before(since).strftime("%Y%m%d").zfill(8)
         found = {name for name in os.listdir(self.folder) if name.endswith((ENDING, ENDING + PACKED)) and name[:8] >= first_day}
-        return sorted(name for name in found if name + PACKED not in found or not self.is_file(name + PACKED))
+        return sorted(name for name in found if name + PACKED not in found or not self.is_regular(name + PACKED))
 
-    def is_file(self, name: str) -> bool:
+    def is_regular(self, name: str) -> bool:
         try:
             return stat.S_ISREG(os.stat(name, dir_fd=self.folder, follow_symlinks=False).st_mode)
         except OSError:

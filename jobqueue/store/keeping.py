@@ -35,7 +35,7 @@ LOOK_EVERY = 0.002
 LEVEL = 6
 GZIP = zlib.MAX_WBITS + 16
 NAME = re.compile(r"(\d{8})-([\w-]+)" + re.escape(ENDING) + f"({re.escape(PACKED)})?", re.ASCII)
-LOCKABLE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+LOCKABLE = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Keeping:
@@ -71,12 +71,12 @@ class Keeping:
     def seized(self, name: str) -> Iterator[int | None]:
         """A file of ours, locked for as long as the block lasts; None for one that somebody writes, or that is none."""
         try:
-            file = os.open(name, LOCKABLE, dir_fd=self.folder)
+            file = os.open(name, LOCKABLE | os.O_NOFOLLOW, dir_fd=self.folder)
         except OSError:
             yield None
             return
         try:
-            yield file if self.journal.is_file(name) and locked(file) and self.journal.is_at(file, name) else None
+            yield file if self.journal.is_regular(name) and locked(file) and self.journal.is_at(file, name) else None
         finally:
             os.close(file)
 

@@ -31,7 +31,7 @@ from jobqueue.store.journal_lines import AT_ONCE, LINE_FEED, LONGEST, PACKED, UN
 
 MARK = b'"item"'
 MOST_IN_LINE = 10_000
-BOOK = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+BOOK = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
 encode = msgspec.json.Encoder().encode
 item_decoder = msgspec.json.Decoder(ItemEntry)
 
@@ -110,7 +110,7 @@ class Processed:
     def opened(self, name: str) -> Iterator[int | None]:
         """Ours alone for as long as the block lasts; None where there can be no such file: then it is only remembered."""
         try:
-            file = os.open(name, BOOK, 0o600, dir_fd=self.folder)
+            file = os.open(name, BOOK | os.O_NOFOLLOW, 0o600, dir_fd=self.folder)
         except OSError:
             yield None
             return

@@ -92,7 +92,7 @@ def takes_a_path(call: ast.Call) -> bool:
 def is_descriptor(node: ast.expr) -> bool:
     """By its name: no path is called so in the store."""
     text = ast.unparse(node)
-    held = ("fds[", "by_status[", "claim_folder(", "open_briefly(", ".claimed", ".pending", ".folder")
+    held = ("fds[", "by_status[", "claim_folder(", "open_briefly(", ".claimed", ".pending", ".folder", ".workers")
     return text in DESCRIPTORS or any(word in text for word in held)
 
 
