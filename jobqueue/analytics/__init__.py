@@ -7,12 +7,14 @@
     analytics.items(queue)                      one for each item that `ctx.track` was through with
     analytics.events(queue)                     one for each enqueue, cancel, purge, pause, ...
     analytics.jobs(queue, status="failed")      one for each job that is there
+    analytics.pictures.throughput(queue, "24h") pictures of them
 
 What the columns are: jobqueue/analytics/schema.py.
 """
 
 from __future__ import annotations
 
+from jobqueue.analytics import pictures
 from jobqueue.analytics.frames import attempts, events, items, jobs
 
-__all__ = ["attempts", "events", "items", "jobs"]
+__all__ = ["attempts", "events", "items", "jobs", "pictures"]

@@ -1,0 +1,84 @@
+"""A picture of the numbers: seen in a notebook, kept in a saved one, written to a file. Without scripts, without the net."""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from jobqueue.analytics.pictures.chart import GREY, Chart
+from jobqueue.analytics.pictures.svg import escape
+from jobqueue.queue.private import open_private
+
+WIDTH = 700
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`caption` sums it up in a sentence, `frame` has the numbers behind it.
+
+    `svg` takes the colour of the page that it stands in; `save` and `image` are drawn in tones for any page. `draw(350)` is
+    the same picture for a narrow place.
+    """
+
+    title: str
+    caption: str
+    frame: pd.DataFrame = field(repr=False)
+    chart: Chart = field(repr=False)
+
+    @cached_property
+    def svg(self) -> str:
+        return self.chart.draw(WIDTH)
+
+    @cached_property
+    def image(self) -> str:
+        """The picture as the address of an `<img>`, for pages that take no SVG of strangers."""
+        text = self.chart.draw(WIDTH, replace(GREY, tips=False))
+        return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
+
+    def draw(self, width: int = WIDTH) -> str:
+        """SVG text of another width; texts keep their size."""
+        return self.chart.draw(width)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False, width: int = WIDTH) -> Path:
+        """Writes an SVG file that only its owner may read; over one that is there only if told to."""
+        target = Path(path)
+        if target.suffix.lower() != ".svg":
+            raise ValueError(f"{target}: pictures are saved as SVG; name the file {target.with_suffix('.svg').name}")
+        text = self.chart.draw(width, GREY).encode() + b"\n"
+        beside = target.with_name(f".{uuid4().hex[:12]}.tmp") if overwrite else target
+        try:
+            with open_private(beside) as file:
+                file.write(text)
+        except FileExistsError:
+            raise FileExistsError(17, "it is there already; choose another name, or overwrite=True", str(target)) from None
+        if overwrite:
+            os.replace(beside, target)
+        return target
+
+    def __str__(self) -> str:
+        return self.caption
+
+    def _repr_html_(self) -> str:
+        """The live picture, and an image of it that is seen only where a page takes out SVG and styles, as that of a notebook
+        that is not trusted does."""
+        return (
+            '<figure class="jq-picture" style="margin:0">'
+            "<style>.jq-picture .jq-still{display:none}</style>"
+            f'<div style="overflow-x:auto">{self.svg}</div>'
+            f'<img class="jq-still" alt="{escape(self.caption)}" src="{self.image}">'
+            f'<figcaption style="font-size:12px;padding:4px 0">{escape(self.caption)}</figcaption></figure>'
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {
+            "text/html": self._repr_html_(),
+            "image/svg+xml": self.chart.draw(WIDTH, GREY),
+            "text/plain": str(self),
+        }
