@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from jobqueue.analytics.pictures.asked import Asked, Since, Source, instants, load, read_asked, require
+from jobqueue.analytics.pictures.asked import USUAL, Asked, Since, Source, instants, load, read_asked, require
 from jobqueue.analytics.pictures.calendar import SECOND, Step, period_text
 from jobqueue.analytics.pictures.chart import Chart, Panel
 from jobqueue.analytics.pictures.history import Groups, Ints, counted, grouped
@@ -18,8 +18,6 @@ from jobqueue.analytics.pictures.svg import GREEN, Bars, Line, Look, Tip
 from jobqueue.analytics.pictures.wording import MOST, columns, looks_of, middles, moments, nothing, time_axis, tip_lines, when
 from jobqueue.model.times import Duration
 
-USUAL = 32
-"""Periods, where nobody said how long they shall be."""
 RATED = 3
 """The first of the outcomes, done, failed and crashed, are what the success rate counts: who was cancelled or gave its job
 back has neither succeeded nor failed."""
@@ -98,7 +96,7 @@ def chart_of(
         axis=time_axis(edges[0], edges[-1], asked),
         panels=(
             Panel("Success rate", 44, [Line(middles(edges), rates, Look(GREEN))], share_scale),
-            Panel(f"Attempts every {step}", 150, [bars], partial(count_scale, most)),
+            Panel(f"Attempts per {step}", 150, [bars], partial(count_scale, most)),
         ),
         legend=[(groups.names[index], looks[index]) for index in shown],
         tips=tips_of(edges, counts, groups, rates, asked),

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jobqueue.analytics.frames import attempts
-from jobqueue.analytics.pictures.calendar import EARLIEST, LATEST, Step, moment_text, round_points, step_for, step_of
+from jobqueue.analytics.pictures.calendar import EARLIEST, LATEST, SECOND, Step, moment_text, round_points, step_for, step_of
 from jobqueue.analytics.schema import ATTEMPTS
 from jobqueue.errors import InvalidJob, InvalidTime
 from jobqueue.model.clock import SystemClock
@@ -28,9 +28,11 @@ Source = Queue | pd.DataFrame
 
 RANGES = frozenset({"24h", "7d", "30d", "all"})
 FILTERS = frozenset(name for name, dtype in ATTEMPTS.items() if dtype in ("category", "str") and name != "error")
-LEAST = 0.01
-"""Seconds: no picture is of less time than this."""
+LEAST = 10.0
+"""Seconds: no picture is of less time than this, unless asked for."""
 DAY = 86400.0
+USUAL = 32
+"""Periods, where nobody said how long they shall be."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,10 @@ class Asked:
         if not len(times):
             return replace(self, start=self.end - DAY)
         start, last = float(times.min()), float(times.max())
-        end = last if is_frame else max(self.end, last)
-        return replace(self, start=start, end=max(end, start + LEAST))
+        if not is_frame:
+            return replace(self, start=min(start, self.end - LEAST))
+        missing = max(LEAST - (last - start), 0.0)
+        return replace(self, start=start - missing / 2, end=last + missing / 2)
 
     def holds(self, times: Floats) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = (times >= (-np.inf if self.start is None else self.start)) & (times <= self.end)
@@ -67,7 +71,7 @@ class Asked:
         start = self.end - DAY if self.start is None else self.start
         step = step_for(start, self.end, most - 1, self.zone, least)
         if every is not None:
-            wanted = step_of(max(parse_duration(every, "every").total_seconds(), LEAST))
+            wanted = step_of(max(parse_duration(every, "every").total_seconds(), 0.001))
             step = max(step, wanted, key=lambda step: step.seconds)
         inner = [at for at in round_points(start, self.end, step, self.zone) if start < at < self.end]
         return step, [start, *inner, self.end]
@@ -95,7 +99,13 @@ def read_asked(source: Source, range: Duration | None, since: Since, until: Sinc
     length = parse_duration(range, "range")
     if not length:
         raise InvalidTime("range: nothing lies in 0 s; give 24h, 7d, 30d, all, or since= and until=")
-    return replace(asked, start=now - length.total_seconds(), told=f"in the last {range_text(range)}")
+    return replace(asked, start=whole(now - length.total_seconds(), asked), told=f"in the last {range_text(range)}")
+
+
+def whole(start: float, asked: Asked) -> float:
+    """A range that ends now begins with a whole period: the last 24 hours are this hour and the 23 before it."""
+    step = step_for(start, asked.end, USUAL, asked.zone, SECOND)
+    return next((at for at in round_points(start, asked.end, step, asked.zone) if at > start), start)
 
 
 def read_zone(zone: Any) -> tzinfo | None:

@@ -25,7 +25,7 @@ class Step(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long at least, about."""
+        """How long, at least about."""
         return self.size * {"s": 1.0, "d": DAY, "month": 30 * DAY, "year": 365 * DAY}[self.unit]
 
     def __str__(self) -> str:
@@ -33,9 +33,9 @@ class Step(NamedTuple):
             if self.unit == "d" and self.size % 7 == 0:
                 return counted(int(self.size // 7), "week")
             return counted(int(self.size), "day" if self.unit == "d" else self.unit)
-        for name, length in (("h", 3600), ("min", 60), ("s", 1)):
+        for name, word, length in (("h", "hour", 3600), ("min", "minute", 60), ("s", "second", 1)):
             if self.size >= length:
-                return f"{self.size / length:g} {name}"
+                return word if self.size == length else f"{self.size / length:g} {name}"
         return f"{self.size * 1000:g} ms"
 
 

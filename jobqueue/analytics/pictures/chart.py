@@ -21,7 +21,7 @@ GREY = Ink("#777", 0.3, tips=True)
 SMALL, LARGE = 11, 13
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
 NARROWEST = 240
-RIGHT, AIR, LABEL = 14, 16, 18
+RIGHT, AIR, LABEL, EMPTY = 14, 16, 22, 96
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,11 @@ class Chart:
         left = self.margin(width)
         x = self.axis(left, width - RIGHT)
         drawn, first, plot_top = [], top + LABEL, top
-        for panel in self.panels:
+        panels = [Panel("", EMPTY, ())] if self.empty else self.panels
+        for panel in panels:
             plot_top = top + LABEL
             bottom = plot_top + panel.height
-            drawn.append(ink.text(0, top + 11, cut(panel.name, width - RIGHT)))
+            drawn += [ink.text(0, top + 11, cut(panel.name, width - RIGHT))] if panel.name else []
             drawn.append(plot(panel, x, plot_top, bottom, ink))
             top = bottom + AIR
         bottom = top - AIR
@@ -96,10 +97,12 @@ class Chart:
         if self.tips and ink.tips:
             tips = "".join(tip.draw(x, first, bottom) for tip in self.tips)
             drawn.append(f'<g fill="none" pointer-events="all">{tips}</g>')
-        return "".join(drawn), round(bottom + 38)
+        return "".join(drawn), round(bottom + (38 if any(tick.under for tick in x.ticks) else 24))
 
     def margin(self, width: int) -> float:
         """As much as the widest label at the left needs."""
+        if self.empty:
+            return 0.0
         labels = [tick.label for panel in self.panels if panel.axis for tick in panel.axis(0, 1).ticks]
         names = [cut(name, width * 0.25) for panel in self.panels for name in panel.rows]
         return max([text_width(text) for text in (*labels, *names)], default=0) + 10
@@ -107,7 +110,7 @@ class Chart:
 
 def plot(panel: Panel, x: Scale, top: float, bottom: float, ink: Ink) -> str:
     y = panel.axis(bottom, top) if panel.axis else Scale(0, max(len(panel.rows), 1), top, bottom, ())
-    drawn = [grid(x, y, top, bottom, ink)]
+    drawn = [grid(panel, x, y, top, bottom, ink)]
     drawn += [ink.text(x.start - 8, y(tick.at) + 4, tick.label, anchor="end") for tick in y.ticks]
     room = x.start - 8
     drawn += [ink.text(room, y(row + 0.5) + 4, cut(name, room), anchor="end") for row, name in enumerate(panel.rows) if name]
@@ -115,9 +118,10 @@ def plot(panel: Panel, x: Scale, top: float, bottom: float, ink: Ink) -> str:
     return "".join(drawn)
 
 
-def grid(x: Scale, y: Scale, top: float, bottom: float, ink: Ink) -> str:
+def grid(panel: Panel, x: Scale, y: Scale, top: float, bottom: float, ink: Ink) -> str:
     """Faint lines at the ticks, and a clear one to stand on."""
     across = "".join(f"M{short(x.start)} {snap(y(tick.at))}H{short(x.end)}" for tick in y.ticks if tick.at > y.low)
+    across += "".join(f"M{short(x.start)} {snap(y(row))}H{short(x.end)}" for row, name in enumerate(panel.rows) if name and row)
     down = "".join(f"M{snap(x(tick.at))} {short(top)}V{short(bottom)}" for tick in x.ticks)
     stand = f"M{short(x.start)} {snap(bottom)}H{short(x.end)}" + "".join(
         f"M{snap(x(tick.at))} {short(bottom)}v4" for tick in x.ticks

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobqueue.analytics.pictures.asked import LEAST, Asked, Since, Source, instants, jumped, load, read_asked
+from jobqueue.analytics.pictures.asked import Asked, Since, Source, instants, jumped, load, read_asked
 from jobqueue.analytics.pictures.calendar import moment_text
 from jobqueue.analytics.pictures.chart import Chart, Panel
 from jobqueue.analytics.pictures.history import grouped, slots
@@ -21,6 +21,8 @@ from jobqueue.model.times import Duration
 NEEDED = ("job", "type", "attempt", "outcome", "worker", "claimed_at", "finished_at")
 MOST_ROWS = 24
 ROW = 18
+LEAST = 0.01
+"""Seconds."""
 
 
 def timeline(
@@ -47,7 +49,7 @@ def timeline(
     kept = known[np.argsort(ends[known], kind="stable")[-MOST:]]
     shown, starts, ends = frame.iloc[kept], starts[kept], ends[kept]
     rows, names, fit = rows_of(shown["worker"], starts, ends)
-    told = told_of(asked, int(fit.sum()), len(known), len(names), int(odd.sum()))
+    told = told_of(asked, int(fit.sum()), len(known), sum(map(bool, names)), int(odd.sum()))
     chart = chart_of(told, asked, spans_of(shown, rows, starts, ends, fit, asked), names, starts[fit], ends[fit])
     table = shown.loc[fit, list(NEEDED)].assign(row=rows[fit]).reset_index(drop=True)
     return Picture(chart.title, told, table, chart)
@@ -82,11 +84,11 @@ def spans_of(shown: pd.DataFrame, rows: Any, starts: Any, ends: Any, fit: Any, a
     return spans
 
 
-def told_of(asked: Asked, shown: int, known: int, rows: int, odd: int) -> str:
+def told_of(asked: Asked, shown: int, known: int, workers: int, odd: int) -> str:
     if not known:
         return nothing("attempts", asked) + (f".{left_out(odd)}" if odd else "")
     which = count_text(known, "attempt") if shown == known else f"The last {shown:,} of {known:,} attempts"
-    return f"{which} {when(asked)}, in {count_text(rows, 'row')} of workers.{left_out(odd)}"
+    return f"{which} {when(asked)}, on {count_text(workers, 'worker')}.{left_out(odd)}"
 
 
 def chart_of(told: str, asked: Asked, spans: Sequence[Span], names: list[str], starts: Any, ends: Any) -> Chart:

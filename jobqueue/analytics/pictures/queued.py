@@ -50,8 +50,8 @@ def backlog(
         told=told,
         axis=time_axis(edges[0], edges[-1], asked),
         panels=(
-            Panel(f"Jobs that waited, the most every {step}", 120, [Area(edges, found.most.tolist(), SERIES[0])], most),
-            Panel("How long the oldest had waited", 64, [Area(edges, found.oldest.tolist(), SERIES[1])], oldest),
+            Panel(f"Most jobs waiting, per {step}", 120, [Area(edges, found.most.tolist(), SERIES[0])], most),
+            Panel("Longest wait so far", 64, [Area(edges, found.oldest.tolist(), SERIES[1])], oldest),
         ),
         tips=tips_of(asked, edges, found),
         empty="" if found.most.any() else told,

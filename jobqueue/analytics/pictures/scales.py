@@ -148,7 +148,15 @@ def time_scale(low: float, high: float, start: float, end: float, zone: tzinfo |
 
 def text_width(text: str, size: float = 11) -> float:
     """About how wide a text is, rather too wide: a page's font is not known here."""
-    return size * sum(0.3 if c in " .,:;|!'il" else 0.6 if c < "\u2e80" else 1.3 for c in text)
+    return size * sum(char_width(c) for c in text)
+
+
+def char_width(char: str) -> float:
+    if char in " .,:;|!'ijlt":
+        return 0.4
+    if char in "mwMW%@…":
+        return 1.0
+    return 1.3 if char >= "\u2e80" else 0.76 if char.isupper() else 0.64
 
 
 def span_text(seconds: float) -> str:

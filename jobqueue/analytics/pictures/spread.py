@@ -13,8 +13,8 @@ from jobqueue.analytics.pictures.asked import Asked, Floats, Since, Source, inst
 from jobqueue.analytics.pictures.chart import Chart, Panel
 from jobqueue.analytics.pictures.history import Groups, Ints, counted, grouped, magnitudes
 from jobqueue.analytics.pictures.picture import Picture
-from jobqueue.analytics.pictures.scales import count_scale, count_text, log_span_scale, span_text
-from jobqueue.analytics.pictures.svg import Bars, Look, Marker, Tip
+from jobqueue.analytics.pictures.scales import count_scale, log_span_scale, span_text
+from jobqueue.analytics.pictures.svg import Bars, Look, Markers, Tip
 from jobqueue.analytics.pictures.wording import columns, durations, left_out, looks_of, nothing, tip_lines, when
 from jobqueue.model.times import Duration
 
@@ -89,7 +89,7 @@ def told_of(column: str, asked: Asked, seconds: Floats, marks: Mapping[str, floa
         return f"1 attempt {when(asked)}: it {verb} {span_text(float(seconds[0]))}.{left_out(odd)}"
     p50, p95, p99 = (span_text(at) for at in marks.values())
     return (
-        f"{count_text(len(seconds), 'attempt')} {when(asked)}: half {verb} at most {p50}, 95% at most {p95}, 99% at most {p99}; the "
+        f"{len(seconds):,} attempts {when(asked)}: half {verb} at most {p50}, 95% at most {p95}, 99% at most {p99}; the "
         f"longest {span_text(float(seconds.max()))}.{left_out(odd)}"
     )
 
@@ -106,17 +106,24 @@ def chart_of(
 ) -> Chart:
     shown = [index for index, row in enumerate(counts) if row.any()]
     bars = Bars(edges, [counts[index].tolist() for index in shown], [looks[index] for index in shown])
-    lines = [Marker(at, f"{name} {span_text(at)}", row) for row, (name, at) in enumerate(marks.items())]
     most = int(counts.sum(axis=0).max())
     return Chart(
         title=title,
         told=told,
         axis=partial(log_span_scale, edges[0], edges[-1]),
-        panels=[Panel("Attempts", 190, [bars, *lines], partial(count_scale, most * HEADROOM))],
+        panels=[Panel("Attempts", 190, [bars, markers_of(marks)], partial(count_scale, most * HEADROOM))],
         legend=[(groups.names[index], looks[index]) for index in shown],
         tips=tips_of(edges, counts, groups, open_below),
         empty="" if shown else told,
     )
+
+
+def markers_of(marks: Mapping[str, float]) -> Markers:
+    """One for all that are equal."""
+    alike: dict[str, list[str]] = {}
+    for name, at in marks.items():
+        alike.setdefault(span_text(at), []).append(name)
+    return Markers([(marks[names[0]], f"{', '.join(names)} {text}") for text, names in alike.items()])
 
 
 def tips_of(edges: Sequence[float], counts: Ints, groups: Groups, open_below: bool) -> list[Tip]:

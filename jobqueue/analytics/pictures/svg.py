@@ -85,7 +85,7 @@ def cut(text: str, width: float, size: float = 11) -> str:
     text = inert(text[:400])
     if text_width(text, size) <= width:
         return text
-    tail = text[-6:] if len(text) < 400 and width > 12 * size and text_width(text[-6:], size) < width / 2 else ""
+    tail = text[-5:] if len(text) < 400 and text_width(text[-5:], size) < width / 2 else ""
     while text and text_width(f"{text}…{tail}", size) > width:
         text = text[:-1]
     return f"{text.rstrip(chr(0x200D))}…{tail}"
@@ -178,18 +178,22 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Marker:
-    """A dashed line at a value, with its name at the top; `row` keeps the names of neighbours apart."""
+class Markers:
+    """Dashed lines at values, from the left to the right, each with its name at the top, where no line of another crosses it."""
 
-    at: float
-    label: str
-    row: int = 0
+    places: Sequence[tuple[float, str]]
 
     def draw(self, x: Scale, y: Scale, ink: Ink) -> str:
-        place, top = x(self.at), y.end + 2 + 14 * self.row
-        beside = place + 4 + text_width(self.label) > x.end
-        label = ink.text(place + (-4 if beside else 4), top + 9, self.label, anchor="end" if beside else "start")
-        return f'<path d="M{short(place)} {short(top)}V{short(y.start)}" stroke="{ink.colour}" stroke-dasharray="4 3"/>{label}'
+        leftwards = any(x(at) + 4 + text_width(label) > x.end for at, label in self.places)
+        drawn = []
+        for row, (at, label) in enumerate(reversed(self.places) if leftwards else self.places):
+            place, top = x(at), y.end + 2 + 14 * row
+            left = leftwards and place - 4 - text_width(label) > x.start
+            drawn.append(ink.text(place + (-4 if left else 4), top + 9, label, anchor="end" if left else "start"))
+            drawn.append(
+                f'<path d="M{short(place)} {short(top)}V{short(y.start)}" stroke="{ink.colour}" stroke-dasharray="4 3"/>'
+            )
+        return "".join(drawn)
 
 
 @dataclass(frozen=True)
@@ -234,4 +238,4 @@ class Tip:
         return f'<path d="{box(x(self.start), x(self.end), top, bottom)}"><title>{escape(self.text)}</title></path>'
 
 
-Mark = Bars | Area | Line | Marker | Spans
+Mark = Bars | Area | Line | Markers | Spans
