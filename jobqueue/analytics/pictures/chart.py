@@ -122,7 +122,7 @@ def grid(panel: Panel, x: Scale, y: Scale, top: float, bottom: float, ink: Ink) 
     """Faint lines at the ticks, and a clear one to stand on."""
     across = "".join(f"M{short(x.start)} {snap(y(tick.at))}H{short(x.end)}" for tick in y.ticks if tick.at > y.low)
     across += "".join(f"M{short(x.start)} {snap(y(row))}H{short(x.end)}" for row, name in enumerate(panel.rows) if name and row)
-    down = "".join(f"M{snap(x(tick.at))} {short(top)}V{short(bottom)}" for tick in x.ticks)
+    down = "".join(f"M{snap(x(tick.at))} {short(top)}V{short(bottom)}" for tick in x.ticks if panel.name)
     stand = f"M{short(x.start)} {snap(bottom)}H{short(x.end)}" + "".join(
         f"M{snap(x(tick.at))} {short(bottom)}v4" for tick in x.ticks
     )

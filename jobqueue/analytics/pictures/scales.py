@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from jobqueue.analytics.pictures.calendar import clock_text, day_text, local, offset_of, round_points, step_for
 
-MOST_TICKS = 8
+LEAST_TICKS, MOST_TICKS = 3, 8
 MS, MINUTE, HOUR, DAY, YEAR = 0.001, 60.0, 3600.0, 86400.0, 31_557_600.0
 UNITS = (("y", YEAR), ("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1.0), ("ms", MS), ("µs", 1e-6))
 
@@ -121,10 +121,9 @@ def log_span_scale(low: float, high: float, start: float, end: float) -> Scale:
         low = min(max(middle / math.sqrt(WIDEN), SHORTEST), LONGEST / WIDEN)
         high = low * WIDEN * 1.0001
     scale = Scale(low, high, start, end, (), log=True)
-    for ladder in LADDERS:
-        marks = tuple(Tick(at, label) for at, label in ladder if low <= at <= high)
-        if len(marks) <= MOST_TICKS and (ladder is LADDERS[-1] or not crowded(scale, marks)):
-            break
+    ladders = [tuple(Tick(at, label) for at, label in ladder if low <= at <= high) for ladder in LADDERS]
+    good = [marks for marks in ladders if LEAST_TICKS <= len(marks) <= MOST_TICKS]
+    marks = next((marks for marks in good if not crowded(scale, marks)), good[-1])
     return Scale(low, high, start, end, marks, log=True)
 
 
@@ -165,7 +164,9 @@ def span_text(seconds: float) -> str:
         return f"-{span_text(-seconds)}"
     for (unit, size), (smaller, part) in pairwise(UNITS):
         if seconds >= size * (1 - 1e-9) and size >= MINUTE:
-            whole, rest = divmod(round(seconds / part), round(size / part))
+            whole = int(seconds / size + 1e-9)
+            rest = round((seconds - whole * size) / part)
+            whole, rest = (whole + 1, 0) if rest >= round(size / part) else (whole, rest)
             return f"{whole:,} {unit}" + (f" {rest} {smaller}" if rest else "")
     for unit, size in UNITS[-3:]:
         if seconds >= size * 0.9995 or unit == "µs":

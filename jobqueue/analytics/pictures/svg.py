@@ -179,7 +179,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Markers:
-    """Dashed lines at values, from the left to the right, each with its name at the top, where no line of another crosses it."""
+    """Dashed lines at values, from the left to the right, each with its name at the top, where no other line crosses it."""
 
     places: Sequence[tuple[float, str]]
 
