@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from jobqueue.analytics.pictures.asked import USUAL, Asked, Since, Source, instants, load, read_asked, require
+from jobqueue.analytics.pictures.asked import USUAL, Asked, Floats, Since, Source, instants, load, read_asked, require
 from jobqueue.analytics.pictures.calendar import SECOND, Step, period_text
 from jobqueue.analytics.pictures.chart import Chart, Panel
 from jobqueue.analytics.pictures.history import Groups, Ints, counted, grouped
-from jobqueue.analytics.pictures.picture import Picture
+from jobqueue.analytics.pictures.picture import Picture, small
 from jobqueue.analytics.pictures.scales import count_scale, count_text, share_scale
 from jobqueue.analytics.pictures.svg import GREEN, Bars, Line, Look, Tip
 from jobqueue.analytics.pictures.wording import MOST, columns, looks_of, middles, moments, nothing, time_axis, tip_lines, when
@@ -36,17 +36,28 @@ def throughput(
 ) -> Picture:
     """How many attempts ended in each period, by outcome (or `by` type, project, worker, ...), and the share that went well.
 
-    `every` ("1h", "1d", ...) is the length of the periods; a longer one is taken where that would make more than 96.
+    `every` ("1h", "1d", ...) is the length of the periods; a longer one is taken where that would make more than 96, or
+    too large a picture.
     """
     require(by, "by")
     asked = read_asked(source, range, since, until, timezone)
     frame = load(source, asked, ("finished_at", "outcome", by), filters)
     times = instants(frame["finished_at"], "finished_at")
     asked = asked.settled(times, isinstance(source, pd.DataFrame))
-    step, edges = asked.periods(every, USUAL if every is None else MOST, SECOND)
     endings = grouped(frame["outcome"], "outcome")
-    ends = counted(times, endings, edges)
     groups = endings if by == "outcome" else grouped(frame[by], by)
+
+    def make(most: int) -> Picture:
+        return picture_of(asked, times, endings, groups, by, asked.periods(every, most, SECOND))
+
+    return small(make, USUAL if every is None else MOST)
+
+
+def picture_of(
+    asked: Asked, times: Floats, endings: Groups, groups: Groups, by: str, periods: tuple[Step, list[float]]
+) -> Picture:
+    step, edges = periods
+    ends = counted(times, endings, edges)
     counts = ends if by == "outcome" else counted(times, groups, edges)
     rates = [int(good) / int(all_) if all_ else None for good, all_ in zip(ends[0], ends[:RATED].sum(axis=0), strict=True)]
     table = pd.DataFrame({"start": moments(edges[:-1]), "end": moments(edges[1:]), "success_rate": rates})

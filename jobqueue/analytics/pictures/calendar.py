@@ -61,7 +61,7 @@ def local(at: float, zone: tzinfo | None) -> datetime:
 
 def step_of(seconds: float) -> Step:
     """The longest step that is not longer than this."""
-    return max((step for step in STEPS if step.seconds <= seconds), default=STEPS[0])
+    return max((step for step in STEPS if step.seconds <= seconds), key=lambda step: step.seconds, default=STEPS[0])
 
 
 def step_for(start: float, end: float, most: int, zone: tzinfo | None, least: Step = STEPS[0]) -> Step:
@@ -85,7 +85,7 @@ def clock_points(start: float, end: float, size: float, zone: tzinfo | None) -> 
     offset = offset_of(start, zone)
     number = math.ceil((start + offset) / pace - 1e-9)
     while (at := round(number * pace - offset, 3)) <= end:
-        if pace == size or (at + offset_of(at, zone)) % size == 0:
+        if start <= at and (pace == size or (at + offset_of(at, zone)) % size == 0):
             yield at
         number += 1
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobqueue.analytics.pictures.asked import Asked, Since, Source, instants, jumped, load, read_asked
+from jobqueue.analytics.pictures.asked import Asked, Floats, Since, Source, instants, jumped, load, read_asked
 from jobqueue.analytics.pictures.calendar import moment_text
 from jobqueue.analytics.pictures.chart import Chart, Panel
 from jobqueue.analytics.pictures.history import grouped, slots
-from jobqueue.analytics.pictures.picture import Picture
+from jobqueue.analytics.pictures.picture import Picture, small
 from jobqueue.analytics.pictures.scales import count_text, span_text
 from jobqueue.analytics.pictures.svg import OUTCOMES, Span, Spans, cut
 from jobqueue.analytics.pictures.wording import MOST, NAME, left_out, nothing, time_axis, when
@@ -46,10 +46,18 @@ def timeline(
     inside = asked.holds(ends)
     odd = inside & (jumped(frame) | (starts > ends))
     known = np.flatnonzero(inside & ~odd & np.isfinite(starts))
-    kept = known[np.argsort(ends[known], kind="stable")[-MOST:]]
-    shown, starts, ends = frame.iloc[kept], starts[kept], ends[kept]
+    last = known[np.argsort(ends[known], kind="stable")[-MOST:]]
+
+    def make(most: int) -> Picture:
+        kept = last[-most:]
+        return picture_of(asked, frame.iloc[kept], starts[kept], ends[kept], len(known), int(odd.sum()))
+
+    return small(make, MOST)
+
+
+def picture_of(asked: Asked, shown: pd.DataFrame, starts: Floats, ends: Floats, known: int, odd: int) -> Picture:
     rows, names, fit = rows_of(shown["worker"], starts, ends)
-    told = told_of(asked, int(fit.sum()), len(known), sum(map(bool, names)), int(odd.sum()))
+    told = told_of(asked, int(fit.sum()), known, sum(map(bool, names)), odd)
     chart = chart_of(told, asked, spans_of(shown, rows, starts, ends, fit, asked), names, starts[fit], ends[fit])
     table = shown.loc[fit, list(NEEDED)].assign(row=rows[fit]).reset_index(drop=True)
     return Picture(chart.title, told, table, chart)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,16 @@ from jobqueue.analytics.pictures.chart import GREY, Chart
 from jobqueue.analytics.pictures.svg import escape
 from jobqueue.queue.private import open_private
 
-WIDTH = 700
+WIDTH, MOST_BYTES = 700, 20_000
+
+
+def small(make: Callable[[int], Picture], most: int) -> Picture:
+    """The picture with at most so many points, or with so many fewer that it is small enough."""
+    picture = make(most)
+    while not picture.fits and most > 1:
+        most //= 2
+        picture = make(most)
+    return picture
 
 
 @dataclass(frozen=True)
@@ -52,15 +62,12 @@ class Picture:
         if target.suffix.lower() != ".svg":
             raise ValueError(f"{target}: pictures are saved as SVG; name the file {target.with_suffix('.svg').name}")
         text = self.chart.draw(width, GREY).encode() + b"\n"
-        beside = target.with_name(f".{uuid4().hex[:12]}.tmp") if overwrite else target
-        try:
-            with open_private(beside) as file:
-                file.write(text)
-        except FileExistsError:
-            raise FileExistsError(17, "it is there already; choose another name, or overwrite=True", str(target)) from None
-        if overwrite:
-            os.replace(beside, target)
-        return target
+        return write(target, text, overwrite)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is small enough to be sent twice a second."""
+        return len(self.svg.encode()) <= MOST_BYTES
 
     def __str__(self) -> str:
         return self.caption
@@ -82,3 +89,20 @@ class Picture:
             "image/svg+xml": self.chart.draw(WIDTH, GREY),
             "text/plain": str(self),
         }
+
+
+def write(target: Path, text: bytes, overwrite: bool) -> Path:
+    beside = target.with_name(f".{uuid4().hex[:12]}.tmp") if overwrite else target
+    try:
+        file = open_private(beside)
+    except FileExistsError:
+        raise FileExistsError(17, "it is there already; choose another name, or overwrite=True", str(target)) from None
+    try:
+        with file:
+            file.write(text)
+        if overwrite:
+            os.replace(beside, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return target

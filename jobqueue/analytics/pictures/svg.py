@@ -86,9 +86,12 @@ def cut(text: str, width: float, size: float = 11) -> str:
     if text_width(text, size) <= width:
         return text
     tail = text[-5:] if len(text) < 400 and text_width(text[-5:], size) < width / 2 else ""
-    while text and text_width(f"{text}…{tail}", size) > width:
-        text = text[:-1]
-    return f"{text.rstrip(chr(0x200D))}…{tail}"
+    room = width - text_width(f"…{tail}", size)
+    for index, character in enumerate(text):
+        room -= text_width(character, size)
+        if room < 0:
+            return f"{text[:index].rstrip(chr(0x200D))}…{tail}"
+    return text
 
 
 def short(number: float) -> str:
@@ -111,17 +114,17 @@ class Bars:
 
     def draw(self, x: Scale, y: Scale, ink: Ink) -> str:
         places = [x(edge) for edge in self.edges]
-        floor = [y(0)] * (len(self.edges) - 1)
+        floor = [float(round(y(0)))] * (len(self.edges) - 1)
         total = [0.0] * len(floor)
         drawn = []
         for row, look in zip(self.rows, self.looks, strict=True):
             path = []
+            inset = 0.5 if look.bare else 0.0
             for index, value in enumerate(row):
                 if value > 0:
                     total[index] += value
-                    top = max(min(y(total[index]), floor[index] - 1), y.end)
+                    top = max(min(round(y(total[index])), floor[index] - 1), y.end)
                     left, right = gap(places[index], places[index + 1])
-                    inset = 0.5 if look.bare else 0.0
                     path.append(box(left + inset, right - inset, floor[index] - inset, min(top + inset, floor[index] - inset)))
                     floor[index] = top
             if path:
@@ -130,9 +133,10 @@ class Bars:
 
 
 def gap(left: float, right: float) -> tuple[float, float]:
-    """A little air between neighbours, where there is room for it."""
-    air = min((right - left) * 0.12, 2.0)
-    return left + air / 2, max(right - air / 2, left + air / 2 + 0.6)
+    """A little air between neighbours, where there is room for it; on whole pixels, which are sharp."""
+    air = 2 if right - left > 16 else 1 if right - left > 4 else 0
+    start = round(left) + air - air // 2
+    return start, max(round(right) - air // 2, start + 1)
 
 
 @dataclass(frozen=True)
@@ -235,7 +239,9 @@ class Tip:
     text: str
 
     def draw(self, x: Scale, top: float, bottom: float) -> str:
-        return f'<path d="{box(x(self.start), x(self.end), top, bottom)}"><title>{escape(self.text)}</title></path>'
+        return (
+            f'<path d="{box(round(x(self.start)), round(x(self.end)), top, bottom)}"><title>{escape(self.text)}</title></path>'
+        )
 
 
 Mark = Bars | Area | Line | Markers | Spans
