@@ -100,7 +100,10 @@ def backlog(starts: Floats, ends: Floats, edges: Sequence[float]) -> Backlog:
     # A peak is always right after an arrival: how many are in by then, less how many have left.
     arrivals = ins[(ins >= bounds[0]) & (ins < bounds[-1])]
     level = np.searchsorted(ins, arrivals, "right") - np.searchsorted(outs, arrivals, "right")
-    np.maximum.at(most, period_of(arrivals, edges), level)
+    first = np.searchsorted(arrivals, bounds[:-1], "left")
+    some = np.diff(np.append(first, len(arrivals))) > 0
+    if some.any():
+        most[some] = np.maximum(most[some], np.maximum.reduceat(level, first[some]))
     return Backlog(most.astype(np.int64), at_edge[1:].astype(np.int64), oldest(starts, ends, bounds))
 
 
