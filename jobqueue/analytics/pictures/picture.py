@@ -49,8 +49,7 @@ class Picture:
     @cached_property
     def image(self) -> str:
         """The picture as the address of an `<img>`, for pages that take no SVG of strangers."""
-        text = self.chart.draw(WIDTH, replace(GREY, tips=False))
-        return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
+        return address(self.chart.draw(WIDTH, replace(GREY, tips=False)))
 
     def draw(self, width: int = WIDTH) -> str:
         """SVG text of another width; texts keep their size."""
@@ -73,22 +72,23 @@ class Picture:
         return self.caption
 
     def _repr_html_(self) -> str:
-        """The live picture, and an image of it that is seen only where a page takes out SVG and styles, as that of a notebook
-        that is not trusted does."""
-        return (
-            '<figure class="jq-picture" style="margin:0">'
-            "<style>.jq-picture .jq-still{display:none}</style>"
-            f'<div style="overflow-x:auto">{self.svg}</div>'
-            f'<img class="jq-still" alt="{escape(self.caption)}" src="{self.image}">'
-            f'<figcaption style="font-size:12px;padding:4px 0">{escape(self.caption)}</figcaption></figure>'
-        )
+        return self.figure(f'<div style="overflow-x:auto">{self.svg}</div>')
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {
-            "text/html": self._repr_html_(),
-            "image/svg+xml": self.chart.draw(WIDTH, GREY),
-            "text/plain": str(self),
-        }
+        """What a notebook keeps. Where it is not trusted, JupyterLab takes out SVG and `<object>`, and leaves what is inside of
+        them: of an SVG in the page that would be all its words in one heap, here it is the image."""
+        still = f'<img alt="{escape(self.caption)}" src="{self.image}" style="max-width:100%">'
+        live = self.chart.draw(WIDTH, GREY)
+        page = self.figure(f'<object type="image/svg+xml" data="{address(live)}" style="max-width:100%">{still}</object>')
+        return {"text/html": page, "image/svg+xml": live, "text/plain": str(self)}
+
+    def figure(self, content: str) -> str:
+        caption = f'<figcaption style="font-size:12px;padding:4px 0">{escape(self.caption)}</figcaption>'
+        return f'<figure class="jq-picture" style="margin:0">{content}{caption}</figure>'
+
+
+def address(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def write(target: Path, text: bytes, overwrite: bool) -> Path:
