@@ -90,10 +90,9 @@ class Chart:
             top = bottom + AIR
         bottom = top - AIR
         drawn.append(axis_labels(x, bottom, width, ink))
-        if self.empty:
-            drawn.append(
-                ink.text((x.start + x.end) / 2, (plot_top + bottom) / 2 + 4, self.empty, f' font-size="{LARGE}"', "middle")
-            )
+        for number, line in enumerate(lines := wrapped(self.empty, x.end - x.start, LARGE)):
+            y = (plot_top + bottom) / 2 + 4 + 17 * (number - (len(lines) - 1) / 2)
+            drawn.append(ink.text((x.start + x.end) / 2, y, line, f' font-size="{LARGE}"', "middle"))
         if self.tips and ink.tips:
             tips = "".join(tip.draw(x, first, bottom) for tip in self.tips)
             drawn.append(f'<g fill="none" pointer-events="all">{tips}</g>')
@@ -162,3 +161,14 @@ def fits(x: Scale, ticks: Sequence[Tick]) -> bool:
 def inside(place: float, text: str, width: int) -> float:
     half = text_width(text) / 2
     return min(max(place, half), width - half)
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """In lines that are no wider."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}", size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

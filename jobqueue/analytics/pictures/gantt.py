@@ -46,7 +46,7 @@ def timeline(
     inside = asked.holds(ends)
     odd = inside & (jumped(frame) | (starts > ends))
     known = np.flatnonzero(inside & ~odd & np.isfinite(starts))
-    last = known[np.argsort(ends[known], kind="stable")[-MOST:]]
+    last = known[np.argsort(ends[known], kind="stable")]
 
     def make(most: int) -> Picture:
         kept = last[-most:]

@@ -18,7 +18,7 @@ from jobqueue.analytics.pictures.picture import Picture
 from jobqueue.analytics.pictures.scales import count_scale, count_text, span_scale, span_text
 from jobqueue.analytics.pictures.svg import SERIES, Area, Tip
 from jobqueue.analytics.pictures.waiting import waiting_times
-from jobqueue.analytics.pictures.wording import MOST, durations, left_out, moments, time_axis, when
+from jobqueue.analytics.pictures.wording import MOST, durations, left_out, moments, nothing, time_axis, when
 from jobqueue.model.times import Duration
 
 
@@ -62,7 +62,7 @@ def backlog(
 
 def told_of(asked: Asked, edges: Sequence[float], found: Backlog, odd: int) -> str:
     if not found.most.any():
-        return f"no jobs waited {when(asked)}".rstrip() + (f".{left_out(odd)}" if odd else "")
+        return nothing("jobs waited", asked) + (f".{left_out(odd)}" if odd else "")
     peak, longest, now = int(found.most.argmax()), float(found.oldest.max()), int(found.last[-1])
     return (
         f"At most {count_text(int(found.most[peak]), 'job')} waited at once {when(asked)} "

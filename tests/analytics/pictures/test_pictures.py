@@ -245,6 +245,16 @@ def test_every_history_makes_a_picture(draw: Callable[..., Picture], name: str) 
             assert "nan" not in re.sub(r"<(title|desc|text)[^>]*>[^<]*", "", text)
 
 
+@pytest.mark.parametrize("width", [240, 350, 700])
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("draw", ALL)
+def test_no_text_is_outside_or_on_another(
+    draw: Callable[..., Picture], name: str, width: int, is_well_laid: Callable[[str], None]
+) -> None:
+    for given in ({}, {"since": NOON - timedelta(days=3650), "until": NOON + timedelta(days=1)}):
+        is_well_laid(draw(ODD[name], timezone="Asia/Tokyo", **given).draw(width))
+
+
 @pytest.mark.parametrize("draw", ALL)
 def test_nothing_is_said_calmly(draw: Callable[..., Picture], tmp_path: Path) -> None:
     queue = Queue(tmp_path / "q")
@@ -259,6 +269,7 @@ def test_attempts_with_a_clock_jump_are_in_no_average() -> None:
     assert throughput(rows).frame["done"].sum() == 4
     assert "2 attempts left out" in backlog(rows.assign(clock_jump=[False, False, True, True])).caption
     assert len(timeline(rows).frame) == 2
+    assert backlog(frame({}, {"wait": 500, "clock_jump": True})).frame["oldest"].max() == timedelta(seconds=1)
 
 
 def test_the_last_attempts_of_many_are_shown() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from datetime import timezone
 from functools import partial
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue.analytics.pictures.chart import GREY, Chart, Panel
-from jobqueue.analytics.pictures.scales import Scale, count_scale, text_width
+from jobqueue.analytics.pictures.scales import Scale, count_scale, text_width, time_scale
 from jobqueue.analytics.pictures.svg import (
     OUTCOMES,
     SERIES,
@@ -145,16 +147,14 @@ def test_the_end_of_a_long_name_is_kept() -> None:
 
 
 @pytest.mark.parametrize("width", [240, 350, 700])
-def test_no_text_is_outside_or_on_another(width: int) -> None:
-    root = ET.fromstring(chart("A name of some length").draw(width))
-    boxes = []
-    for text in root.iter("{http://www.w3.org/2000/svg}text"):
-        size = float(text.get("font-size", "11"))
-        length = text_width(text.text or "", size)
-        x = float(text.get("x", "0")) - {"end": length, "middle": length / 2}.get(text.get("text-anchor", ""), 0)
-        assert x >= -1
-        assert x + length <= width + 1, text.text
-        boxes.append((x, x + length, float(text.get("y", "0")), text.text))
-    for number, (left, right, y, text) in enumerate(boxes):
-        for other_left, other_right, other_y, other in boxes[number + 1 :]:
-            assert abs(y - other_y) >= 9 or right <= other_left or other_right <= left, (text, other)
+def test_no_text_is_outside_or_on_another(width: int, is_well_laid: Callable[[str], None]) -> None:
+    is_well_laid(chart("A name of some length").draw(width))
+
+
+def test_two_days_side_by_side_are_the_later_one(is_well_laid: Callable[[str], None]) -> None:
+    evening = 1772492400.0  # Mon 2 Mar 2026 23:00
+    axis = partial(time_scale, evening, evening + 7 * 3600, zone=timezone.utc)
+    drawn = Chart("Night", "", axis, [Panel("Jobs", 50, [], partial(count_scale, 3))]).draw(240)
+    is_well_laid(drawn)
+    assert "Tue 3 Mar" in drawn
+    assert "Mon 2 Mar" not in drawn
