@@ -15,7 +15,18 @@ from jobqueue.analytics.pictures.history import Groups, Ints, counted, grouped
 from jobqueue.analytics.pictures.picture import Picture, small
 from jobqueue.analytics.pictures.scales import count_scale, count_text, share_scale
 from jobqueue.analytics.pictures.svg import GREEN, Bars, Line, Look, Tip
-from jobqueue.analytics.pictures.wording import MOST, columns, looks_of, middles, moments, nothing, time_axis, tip_lines, when
+from jobqueue.analytics.pictures.wording import (
+    MOST,
+    columns,
+    looks_of,
+    middles,
+    moments,
+    nothing,
+    time_axis,
+    tip_lines,
+    when,
+    with_zone,
+)
 from jobqueue.model.times import Duration
 
 RATED = 3
@@ -107,7 +118,7 @@ def chart_of(
         axis=time_axis(edges[0], edges[-1], asked),
         panels=(
             Panel("Success rate", 44, [Line(middles(edges), rates, Look(GREEN))], share_scale),
-            Panel(f"Attempts per {step}", 150, [bars], partial(count_scale, most)),
+            Panel(with_zone(f"Attempts per {step}", asked), 150, [bars], partial(count_scale, most)),
         ),
         legend=[(groups.names[index], looks[index]) for index in shown],
         tips=tips_of(edges, counts, groups, rates, asked),

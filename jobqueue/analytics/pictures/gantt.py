@@ -15,7 +15,7 @@ from jobqueue.analytics.pictures.history import grouped, slots
 from jobqueue.analytics.pictures.picture import Picture, small
 from jobqueue.analytics.pictures.scales import count_text, span_text
 from jobqueue.analytics.pictures.svg import OUTCOMES, Span, Spans, cut
-from jobqueue.analytics.pictures.wording import MOST, NAME, left_out, nothing, time_axis, when
+from jobqueue.analytics.pictures.wording import MOST, NAME, left_out, nothing, time_axis, when, with_zone
 from jobqueue.model.times import Duration
 
 NEEDED = ("job", "type", "attempt", "outcome", "worker", "claimed_at", "finished_at")
@@ -108,7 +108,7 @@ def chart_of(told: str, asked: Asked, spans: Sequence[Span], names: list[str], s
         title="Timeline",
         told=told,
         axis=time_axis(low, high, asked),
-        panels=[Panel("Workers", ROW * max(len(names), 4 if not spans else 1), [Spans(spans)], rows=names)],
+        panels=[Panel(with_zone("Workers", asked), ROW * max(len(names), 4 if not spans else 1), [Spans(spans)], rows=names)],
         legend=[(name, look) for name, look in OUTCOMES.items() if look in used],
         empty="" if spans else told,
     )

@@ -18,7 +18,7 @@ from jobqueue.analytics.pictures.picture import Picture
 from jobqueue.analytics.pictures.scales import count_scale, count_text, span_scale, span_text
 from jobqueue.analytics.pictures.svg import SERIES, Area, Tip
 from jobqueue.analytics.pictures.waiting import waiting_times
-from jobqueue.analytics.pictures.wording import MOST, durations, left_out, moments, nothing, time_axis, when
+from jobqueue.analytics.pictures.wording import MOST, durations, left_out, moments, nothing, time_axis, when, with_zone
 from jobqueue.model.times import Duration
 
 
@@ -50,7 +50,7 @@ def backlog(
         told=told,
         axis=time_axis(edges[0], edges[-1], asked),
         panels=(
-            Panel(f"Most jobs waiting, per {step}", 120, [Area(edges, found.most.tolist(), SERIES[0])], most),
+            Panel(with_zone(f"Most jobs waiting, per {step}", asked), 120, [Area(edges, found.most.tolist(), SERIES[0])], most),
             Panel("Longest wait so far", 64, [Area(edges, found.oldest.tolist(), SERIES[1])], oldest),
         ),
         tips=tips_of(asked, edges, found),

@@ -48,8 +48,9 @@ def time_axis(start: float, end: float, asked: Asked) -> Axis:
     return partial(time_scale, start, end, zone=asked.zone)
 
 
-def time_note(asked: Asked) -> str:
-    return f"times are {zone_text(asked.end, asked.zone)}"
+def with_zone(name: str, asked: Asked) -> str:
+    """A panel's name, and what the times below it are: a saved picture is looked at elsewhere."""
+    return f"{name} · {zone_text(asked.end, asked.zone)}"
 
 
 def tip_lines(names: Sequence[str], counts: Sequence[int]) -> list[str]:

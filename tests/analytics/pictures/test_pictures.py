@@ -297,6 +297,12 @@ def test_periods_follow_the_calendar_of_the_zone() -> None:
     assert [(row.end - row.start).total_seconds() / 3600 for row in table.itertuples()] == [24, 23, 24, 1]
 
 
+@pytest.mark.parametrize("draw", [throughput, backlog, timeline])
+@pytest.mark.parametrize(("zone", "says"), [("UTC", "UTC"), ("Europe/Berlin", "UTC+1"), ("Asia/Kathmandu", "UTC+5:45")])
+def test_a_picture_says_what_its_times_are(draw: Callable[..., Picture], zone: str, says: str) -> None:
+    assert f" · {says}</text>" in draw(frame({}, {"minute": 5}), timezone=zone).svg
+
+
 def test_the_local_zone_is_that_of_whoever_looks(tmp_path: Path) -> None:
     code = (
         "import pandas as pd; from jobqueue.analytics.pictures import throughput; t = pd.Timestamp('2026-03-02T12:00Z');"
