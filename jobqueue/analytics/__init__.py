@@ -13,12 +13,14 @@
     analytics.export(queue, "attempts.parquet") any frame as Parquet or CSV
     analytics.prometheus(queue)                 the numbers that Prometheus scrapes
     analytics.coverage(queue, commits, cards)   which of these are new, processed, or need a re-run
+    analytics.pictures.throughput(queue, "24h") pictures of them
 
 What the columns are: jobqueue/analytics/schema.py.
 """
 
 from __future__ import annotations
 
+from jobqueue.analytics import pictures
 from jobqueue.analytics.coverage import Coverage, coverage
 from jobqueue.analytics.errors import errors
 from jobqueue.analytics.export import export
@@ -37,6 +39,7 @@ __all__ = [
     "items",
     "jobs",
     "metrics",
+    "pictures",
     "prometheus",
     "stale",
 ]

@@ -34,7 +34,7 @@ journal: [{name, size}]}; ages are in seconds, sizes in bytes.
 @json_option
 @queue_option
 def retention(dry_run: bool, as_json: bool) -> None:
-    """Let go of what the retention rules do not keep: finished jobs and old journal files."""
+    """Let go of the finished jobs and journal files that no rule keeps."""
     from jobqueue.cli.progress import waiting
 
     with open_queue() as queue:
