@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from jobqueue.errors import UnreadableJob
+from jobqueue.inert import inert
 from jobqueue.model.control import Control
 from jobqueue.model.gate import judge
 from jobqueue.model.job import Failure, Job
@@ -16,7 +17,7 @@ from jobqueue.model.request import describe, read_record
 from jobqueue.model.transition import Run, Transition, cancel, complete, fail, lost, release, reopened, retry
 from jobqueue.store.base import Located, digest
 from jobqueue.store.codec import decode, encode
-from jobqueue.store.layout import order_key, shown
+from jobqueue.store.layout import order_key
 from jobqueue.store.strangers import stamp_of
 
 from . import hostile_oracle
@@ -66,7 +67,7 @@ def lives(job: Job) -> None:
     """A whole life: placed, shown, judged, run to each of its ends, and at each step written and read again."""
     comes_back(job)
     order_key(job.priority, stamp_of(job.created_at or NOW), job.id)
-    job.title, describe(job.last_error), shown(job.type), digest(Located(job, status="pending"))  # type: ignore[arg-type]
+    job.title, describe(job.last_error), inert(job.type), digest(Located(job, status="pending"))  # type: ignore[arg-type]
     if job.finished:
         job = reopened(job, NOW)
         comes_back(job)

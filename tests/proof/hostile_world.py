@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobqueue.errors import UnreadableJob
+from jobqueue.inert import inert
 from jobqueue.model.request import read_record
 from jobqueue.store.codec import decode
-from jobqueue.store.layout import reason_name, shown
+from jobqueue.store.layout import reason_name
 
 from . import hostile_oracle
 from .hostile_drop import Drop
@@ -192,7 +193,7 @@ def check_log(lines: list[str], world: World) -> None:
     assert max(map(len, lines)) < 3000
     aside = Counter(line.split(": ")[0] for line in lines if line.startswith("set aside "))
     left = Counter(line.split(".json ")[0] + ".json" for line in lines if line.startswith("pending/"))
-    expected_aside = Counter(f"set aside {shown(name)}" for end, name in world.ended.values() if end == "aside")
-    expected_left = Counter(f"pending/{shown(name)}" for end, name in world.ended.values() if end == "left")
+    expected_aside = Counter(f"set aside {inert(name)}" for end, name in world.ended.values() if end == "aside")
+    expected_left = Counter(f"pending/{inert(name)}" for end, name in world.ended.values() if end == "left")
     assert aside == expected_aside, f"HOSTILE_SEED={world.seed}: {aside - expected_aside} {expected_aside - aside}"
     assert left == expected_left, f"HOSTILE_SEED={world.seed}: {left - expected_left} {expected_left - left}"

@@ -14,6 +14,7 @@ import pytest
 
 from jobqueue import Queue, handler
 from jobqueue.errors import InvalidJob, UnreadableJob
+from jobqueue.inert import inert
 from jobqueue.model.json_value import DEEPEST
 from jobqueue.model.request import read_record
 from jobqueue.queue.config import Config
@@ -226,8 +227,8 @@ def test_dropping_the_same_name_again_and_again_costs_each_time_the_same(queue: 
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\x1b", "\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u200b", "\x7f", "\udcff"])
 def test_a_name_is_shown_in_one_line_that_moves_no_cursor(char: str) -> None:
-    assert layout.shown(f"a{char}b é.json").isprintable()
-    assert layout.shown("é漢 b.json") == "é漢 b.json"
+    assert inert(f"a{char}b é.json").isprintable()
+    assert inert("é漢 b.json") == "é漢 b.json"
 
 
 def test_a_file_does_not_grow_beyond_what_may_be_read_by_being_written(queue: Queue) -> None:
@@ -377,5 +378,5 @@ def test_a_key_can_be_held_by_a_file_whose_name_is_not_utf_8(queue: Queue, scope
     if "idempotency_key" in scope:
         error = queue.get("other").located.job.error
         assert error is not None
-        assert error.message == "the key 'k' is held by " + NOT_UTF_8.encode("utf-8", "backslashreplace").decode()
+        assert error.message == "its idempotency key is held by " + NOT_UTF_8.encode("utf-8", "backslashreplace").decode()
         assert queue.get(f"{NOT_UTF_8}2").status == "failed"
