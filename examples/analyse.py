@@ -46,7 +46,7 @@ AGAINST_FIRST_PARENT = "-m --first-parent"
 # -- one commit
 
 
-@handler(retry=exponential(base="0.4s", attempts=3), timeout="1m")
+@handler(subject="commit", retry=exponential(base="0.4s", attempts=3), timeout="1m")
 def analyse_commit(repo: str, commit: str, title: str = "") -> dict:
     """What a commit changed; a merge is compared with its first parent. `title` is for people only."""
     if not re.fullmatch(r"[0-9a-fA-F]{4,64}", commit):
@@ -120,7 +120,7 @@ def git(repo: str, *arguments: str, input: str | None = None) -> str:
 # -- one file
 
 
-@handler(retry=exponential(base="0.4s", attempts=3), timeout="1m")
+@handler(subject="path", retry=exponential(base="0.4s", attempts=3), timeout="1m")
 def analyse_file(path: str, title: str = "") -> dict:
     """What a Python file consists of. `title` is for people only."""
     with tokenize.open(path) as file:  # in the encoding that the file itself declares
