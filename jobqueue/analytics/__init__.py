@@ -13,6 +13,7 @@ What the columns are: jobqueue/analytics/schema.py.
 
 from __future__ import annotations
 
-from jobqueue.analytics.frames import attempts, events, items, jobs
+from jobqueue.analytics.frames import attempts, events, items, skipped
+from jobqueue.analytics.jobs import jobs
 
-__all__ = ["attempts", "events", "items", "jobs"]
+__all__ = ["attempts", "events", "items", "jobs", "skipped"]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -212,6 +212,45 @@ class Schedules(Protocol):
         """Keeps all others out of their `held`; without `wait`, False where somebody is in it."""
 
 
+class JournalFile(NamedTuple):
+    """A file of the journal as it was at a look. It grows at its end; any other change makes it another file."""
+
+    name: str
+    inode: int
+    size: int
+    changed: int
+    """Its mtime in nanoseconds."""
+
+
+class JournalFiles(Protocol):
+    """The journal as files, for who reads a million lines at a time and follows what comes."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Tells one journal from all others on this machine."""
+
+    def look(self) -> list[JournalFile]:
+        """The files that count now, in the order of their names."""
+
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """The lines of a file, unpacked. `OSError` where it is gone."""
+
+
+class Cache(Protocol):
+    """A place for what was derived from the journal. It may be emptied at any time, and nothing here ever raises."""
+
+    def names(self) -> list[str]:
+        """What is kept."""
+
+    def read(self, name: str) -> bytes | None:
+        """All of it; None where it is gone, or is no plain file of ours."""
+
+    def write(self, name: str, parts: Iterable[bytes]) -> bool:
+        """Keeps it, in one step; False where the folder may not be written to, or is full."""
+
+    def remove(self, name: str) -> None: ...
+
+
 def left_behind(notes: Notes, id: str, attempt: int) -> Told | None:
     """What an attempt told before its process died without a word; None where it told nothing."""
     said = notes.progress(id)
@@ -229,6 +268,9 @@ class Store(Protocol):
     features: frozenset[str]
     notes: Notes
     schedules: Schedules
+    journal_files: JournalFiles | None
+    """None where the journal is in no files: then `journal_lines` has it all."""
+    cache: Cache | None
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
         """Adds jobs, each atomically; on return they are as durable as `features` says.

@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from jobqueue.errors import Unsupported
@@ -69,11 +69,22 @@ def write_new(folder: int, name: str, data: bytes, *, sync: bool = False) -> Non
     os.close(file)
 
 
+def write_parts(folder: int, name: str, parts: Iterable[bytes]) -> None:
+    """A new private file, part by part: for what is large and can be made again."""
+    step("create")
+    file = os.open(name, NEW, 0o600, dir_fd=folder)
+    try:
+        for part in parts:
+            write_all(file, part)
+    finally:
+        os.close(file)
+
+
 def write_all(file: int, data: bytes) -> None:
     step("write")
     written = os.write(file, data)
     while written < len(data):
-        written += os.write(file, data[written:])
+        written += os.write(file, memoryview(data)[written:])
 
 
 def overwrite(folder: int, name: str, data: bytes, *, sync: bool) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import os
+import stat
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ import msgspec
 from jobqueue.inert import inert_logger
 from jobqueue.model.entry import AttemptEntry, Entry
 from jobqueue.store import files
+from jobqueue.store.base import JournalFile
 from jobqueue.store.codec import UNREADABLE as UNREADABLE_TEXT
 
 log = inert_logger("jobqueue")
@@ -129,6 +131,22 @@ class Journal:
         first_day = "" if since is None else f"{since:%Y%m%d}"
         found = {name for name in os.listdir(self.folder) if name.endswith((ENDING, ENDING + PACKED)) and name[:8] >= first_day}
         return sorted(name for name in found if name + PACKED not in found)
+
+    def look(self) -> list[JournalFile]:
+        """Each file that counts, as it is now: by this, a reader that follows sees which have changed, and how."""
+        found = []
+        for name in self.names():
+            with suppress(FileNotFoundError):
+                seen = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
+                if stat.S_ISREG(seen.st_mode):
+                    found.append(JournalFile(name, seen.st_ino, seen.st_size, seen.st_mtime_ns))
+        return found
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The folder itself, whatever path leads to it."""
+        seen = os.fstat(self.folder)
+        return (seen.st_dev, seen.st_ino)
 
     def lines(self, since: datetime | None = None) -> Iterator[bytes]:
         """All lines as they stand there, and maybe some that are older, file by file."""

@@ -26,9 +26,11 @@ from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.told import shown_running
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import (
+    Cache,
     Change,
     Claim,
     Digest,
+    JournalFiles,
     Located,
     Notes,
     Page,
@@ -52,6 +54,8 @@ class MemoryStore:
 
     url = ":memory:"
     features = frozenset({"types", "filter", "order", "trash"})
+    journal_files: JournalFiles | None = None
+    cache: Cache | None = None
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()

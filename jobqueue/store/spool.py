@@ -30,8 +30,9 @@ from jobqueue.model.status import Status
 from jobqueue.model.transition import SUPERSEDED, Transition
 from jobqueue.store import files
 from jobqueue.store.arrivals import ANY, Arrivals
-from jobqueue.store.base import Change, Claim, Digest, Located, Notes, Page, Put, Schedules, WorkerInfo
+from jobqueue.store.base import Cache, Change, Claim, Digest, JournalFiles, Located, Notes, Page, Put, Schedules, WorkerInfo
 from jobqueue.store.bounds import Bounds
+from jobqueue.store.cache import FileCache
 from jobqueue.store.claiming import Claiming
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
@@ -88,6 +89,8 @@ class Spool:
         self.locks = Locks(self.path / ".jobqueue" / "locks", self.folder.fds["locks"])
         self.scratch = Scratch(self.folder.fds["tmp"], durable)
         self.journal = Journal(self.folder.fds["journal"])
+        self.journal_files: JournalFiles | None = self.journal
+        self.cache: Cache | None = FileCache(self.folder, self.scratch)
         self.keys = Keys(self.folder.fds["keys"], durable)
         self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
         self.notes: Notes = self.file_notes

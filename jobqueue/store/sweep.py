@@ -11,11 +11,12 @@ from jobqueue.model.status import Status
 from jobqueue.store import files
 from jobqueue.store.folder import Folder
 from jobqueue.store.keys import KeyRecord, Keys
-from jobqueue.store.layout import SUFFIX, is_job_name, job_id
+from jobqueue.store.layout import CACHE, SUFFIX, is_job_name, job_id
 from jobqueue.store.notes import FileNotes
 
 TRASH_FOR = 7 * 86400.0
 NOTES_FOR = 3600.0
+CACHED_FOR = 30 * 86400.0
 TEMPORARY_FOR = 86400.0
 """A temporary file of a living writer is seconds old; should a stopped one wake after a day, its rename fails cleanly."""
 
@@ -31,7 +32,7 @@ def sweep(
     removed = sweep_old(folder.fds["trash"], trash_for) + sweep_old(folder.fds["tmp"], TEMPORARY_FOR)
     for name in os.listdir(folder.fds["keys"]):
         removed += sweep_key(keys, name, key_is_free)
-    return removed + sweep_notes(folder, notes)
+    return removed + sweep_notes(folder, notes) + sweep_cache(folder)
 
 
 def sweep_old(fd: int, seconds: float) -> int:
@@ -43,6 +44,18 @@ def sweep_old(fd: int, seconds: float) -> int:
                 files.remove(fd, name)
                 removed += 1
     return removed
+
+
+def sweep_cache(folder: Folder, seconds: float = CACHED_FOR) -> int:
+    """What was derived long ago; who still needs it makes it anew."""
+    try:
+        cache = files.open_folder(CACHE, folder.hidden)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    try:
+        return sweep_old(cache, seconds)
+    finally:
+        os.close(cache)
 
 
 def sweep_notes(folder: Folder, notes: FileNotes, seconds: float = NOTES_FOR) -> int:
