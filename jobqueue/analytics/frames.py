@@ -105,7 +105,9 @@ def chosen(
     for name in filters:
         if name not in known:
             hint = "; the journal does not have it, analytics.jobs(queue, ...) does" if name in ONLY_FILES else ""
-            raise InvalidJob(f"{name}: not a filter of {what}{hint}; the filters are {', '.join(known)}, since, until, older_than")
+            raise InvalidJob(
+                f"{name}: not a filter of {what}{hint}; the filters are {', '.join(known)}, since, until, older_than"
+            )
     if not given:
         return frame
     mask = np.ones(len(frame), np.bool_)

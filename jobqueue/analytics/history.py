@@ -42,6 +42,7 @@ class History:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.engine = Engine()
+        self.named: set[str] = set()
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -125,9 +126,7 @@ class History:
         with ThreadPoolExecutor(min(MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
             yield from self.read_beside(pool, parts)
 
-    def read_beside(
-        self, pool: ThreadPoolExecutor, parts: Iterable[tuple[str, JournalFile, Lines]]
-    ) -> Iterator[Piece]:
+    def read_beside(self, pool: ThreadPoolExecutor, parts: Iterable[tuple[str, JournalFile, Lines]]) -> Iterator[Piece]:
         """Several threads take lines apart; no more wait than there are threads, so that memory stays bounded."""
         waiting: deque[tuple[Future[Piece], JournalFile]] = deque()
         starts: dict[str, int] = {}
@@ -179,6 +178,9 @@ class History:
             return
         first = piece.first_line + piece.first_bad + 1
         self.skipped[piece.file] = Skipped(piece.file, piece.bad, first, inert(piece.why))
+        if piece.file in self.named:
+            return
+        self.named.add(piece.file)
         log.warning("journal file %s: line %d is skipped: %s", piece.file, first, piece.why)
 
     # -- showing

@@ -1,4 +1,5 @@
 """placeholder"""
+
 from __future__ import annotations
 from typing import Any
 import pandas as pd
@@ -11,6 +12,15 @@ def jobs(queue: Queue, status: Any = None, **filters: Any) -> pd.DataFrame:
     rows = []
     for handle in page:
         job = handle.located.job
-        rows.append({**{field: getattr(job, field, None) for field in JOBS},"status": handle.located.status.value,"tags": list(job.tags),"reason": job.error.reason if job.error else None,"error_type": job.error.type if job.error else None,"error": job.error.message if job.error else None})
+        rows.append(
+            {
+                **{field: getattr(job, field, None) for field in JOBS},
+                "status": handle.located.status.value,
+                "tags": list(job.tags),
+                "reason": job.error.reason if job.error else None,
+                "error_type": job.error.type if job.error else None,
+                "error": job.error.message if job.error else None,
+            }
+        )
     frame = pd.DataFrame(rows, columns=list(JOBS))
     return frame.astype(JOBS)

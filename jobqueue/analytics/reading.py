@@ -1,7 +1,7 @@
 """Lines of the journal to typed columns: numpy finds the lines, DuckDB takes them apart, Arrow checks them.
 
-Strict: a text is a text, a number a number, a time ISO 8601 (UTC where it names no zone). A line that breaks this, lacks a
-field that its kind needs, or is no JSON object is `bad`: none of it counts. Fields that are not known are left alone.
+Strict: a text is a text, a number a number, a time ISO 8601 (UTC where it names no zone); null is nothing. A line that breaks
+this, lacks a field that its kind needs, or is no JSON object is `bad`: none of it counts. Unknown fields are left alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ATTEMPT = {
     "what": "category",
     "job": "text!",
     "type": "category!",
-    "number": "int!",
+    "number": "int32!",
     "outcome": "category!",
     "worker": "category",
     "host": "category",
@@ -52,13 +52,13 @@ ITEM = {
     "type": "category!",
     "track": "category!",
     "key": "text!",
-    "round": "int",
-    "number": "int",
+    "round": "int32",
+    "number": "int32",
     "project": "category",
     "version": "category",
     "code": "category",
     "at": "time",
-    "seconds": "number",
+    "seconds": "seconds",
     "metrics": "object",
 }
 EVENT = {
@@ -73,7 +73,7 @@ EVENT = {
     "batch": "category",
     "reason": "text",
 }
-FAILURE = {"reason": "category", "type": "category", "message": "text", "exit_code": "int"}
+FAILURE = {"reason": "category", "type": "category", "message": "text", "exit_code": "int16"}
 
 FIRST_TIME = -62_135_596_800_000_000
 LAST_TIME = 253_402_300_799_999_999
@@ -99,6 +99,10 @@ class Found(NamedTuple):
     metrics: pa.Table
 
 
+nothing: dict[str, Found] = {}
+"""What no lines of a kind look like, once that was asked."""
+
+
 class Parsed(NamedTuple):
     attempts: Found
     items: Found
@@ -116,17 +120,16 @@ def read_lines(engine: Engine, data: bytes | bytearray | memoryview) -> tuple[Pa
     second = codes[np.minimum(starts[:-1] + 2, max(len(codes) - 1, 0))] if count else np.zeros(0, np.uint8)
     said = np.flatnonzero(second == ord("w"))  # {"what": ...}, as we write what is no attempt
     attempts = Reading(engine, lines, np.flatnonzero(second != ord("w")), ATTEMPT)
-    strays = attempts.rows[attempts.given("what")]
-    others = np.sort(np.concatenate([said, strays]))
+    others = np.sort(np.concatenate([said, attempts.rows[attempts.given("what")]]))
     what = Reading(engine, lines, others, {"what": "category"})
     is_item = what.equals("what", "item")
-    nameless = others[~what.given("what")]
-    late = Reading(engine, lines, nameless, ATTEMPT)
-    items = Reading(engine, lines, others[is_item], ITEM)
-    events = Reading(engine, lines, others[~is_item & what.given("what")], EVENT)
-    first = attempts.finished("attempt", ~attempts.given("what"))
-    found = first if len(nameless) == 0 else joined([first, late.finished("attempt")])
-    parsed = Parsed(found, items.finished("item"), events.finished("event"), np.zeros(0, np.int64))
+    late = Reading(engine, lines, others[~what.given("what")], ATTEMPT)
+    parsed = Parsed(
+        joined([attempts.finished("attempt", ~attempts.given("what")), late.finished("attempt")]),
+        Reading(engine, lines, others[is_item], ITEM).finished("item"),
+        Reading(engine, lines, others[~is_item & what.given("what")], EVENT).finished("event"),
+        np.zeros(0, np.int64),
+    )
     good = np.zeros(count, np.bool_)
     for part in (parsed.attempts, parsed.items, parsed.events):
         good[part.table["line"].to_numpy()] = True
@@ -160,7 +163,7 @@ def why_bad(line: bytes) -> str:
     what = document.get("what")
     kind: Any = AttemptEntry if what is None else ItemEntry if what == "item" else EventEntry
     try:
-        msgspec.convert(document, kind)
+        msgspec.convert({name: value for name, value in document.items() if value is not None}, kind)
     except (msgspec.MsgspecError, ValueError) as error:
         return str(error)
     return "a value is out of range"
@@ -176,7 +179,7 @@ class Reading:
         chosen = lines if len(rows) == len(lines) else lines.take(pa.array(rows))
         self.lines = pa.table({"line": pa.chunked_array(slices(chosen), pa.large_string())})
         types = {name: "TIMESTAMPTZ" if kind.startswith("time") else "JSON" for name, kind in fields.items()}
-        self.raw = taken_apart(engine, self.lines, types)
+        self.raw = taken_apart(engine, self.lines, types) if len(rows) else no_rows(types)
         self.bad = np.zeros(len(rows), np.bool_)
 
     def given(self, name: str) -> Mask:
@@ -186,6 +189,8 @@ class Reading:
         return pc.fill_null(pc.equal(self.raw[name], json.dumps(text)), False).to_numpy()
 
     def finished(self, key: str, only: Mask | None = None) -> Found:
+        if len(self.rows) == 0 and key in nothing:
+            return nothing[key]
         columns = {name: self.column(name, kind) for name, kind in self.fields.items() if kind != "object"}
         self.check_times()
         if "error" in self.fields:
@@ -197,7 +202,10 @@ class Reading:
             table, metrics = table.filter(pa.array(keep)), kept_metrics(metrics, keep)
         names = ", ".join(f'"{name}"' for name in KEYS[key])
         hashes = self.engine.query(f"select hash({names}) as hash from given", given=table)
-        return Found(table.append_column("hash", hashes["hash"]), metrics)
+        found = Found(table.append_column("hash", hashes["hash"]), metrics)
+        if len(self.rows) == 0:
+            nothing[key] = found
+        return found
 
     def column(self, name: str, kind: str) -> pa.Array:
         raw = one(self.raw[name])
@@ -223,6 +231,8 @@ class Reading:
 
     def failures(self) -> dict[str, pa.Array]:
         where, raw = self.objects("error")
+        if len(where) == 0:
+            return no_failures(len(self.rows))
         parts = taken_apart(self.engine, pa.table({"line": raw}), dict.fromkeys(FAILURE, "JSON"))
         back = np.full(len(self.rows), -1, np.int64)
         back[where] = np.arange(len(where))
@@ -231,8 +241,6 @@ class Reading:
         for name, kind in FAILURE.items():
             raw_part = one(parts[name])
             column, bad = CONVERT[kind](raw_part)
-            if name == "exit_code":
-                bad = bad | beyond(column, np.iinfo(np.int16))
             self.bad[where[bad]] = True
             found[name] = column
         reason = pc.fill_null(found["reason"].cast(pa.large_string()), "error")
@@ -283,6 +291,11 @@ def taken_apart(engine: Engine, lines: pa.Table, types: dict[str, str]) -> pa.Ta
         )
 
 
+def no_rows(types: dict[str, str]) -> pa.Table:
+    kinds = {"JSON": pa.large_string(), "TIMESTAMPTZ": pa.timestamp("us", "UTC")}
+    return pa.schema([(name, kinds[kind]) for name, kind in types.items()]).empty_table()
+
+
 def slices(array: pa.Array) -> list[pa.Array]:
     return [array.slice(start, BATCH) for start in range(0, len(array), BATCH)]
 
@@ -331,11 +344,17 @@ def number(raw: pa.Array) -> tuple[pa.Array, Mask]:
     return numbers, wrong | ~np.isfinite(numbers.fill_null(0.0).to_numpy())
 
 
-def whole(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    numbers, wrong = number(raw)
-    values = numbers.fill_null(0.0).to_numpy()
-    wrong = wrong | (values != np.floor(values)) | (np.abs(values) > 2**53)
-    return pa.array(np.where(wrong, 0, values).astype(np.int64), mask=~pc.is_valid(raw).to_numpy(zero_copy_only=False)), wrong
+def whole(bits: int) -> Any:
+    """Whole numbers that so many bits can hold; of JSON, 53 is the most."""
+
+    def read(raw: pa.Array) -> tuple[pa.Array, Mask]:
+        numbers, wrong = number(raw)
+        values = numbers.fill_null(0.0).to_numpy()
+        wrong = wrong | (values != np.floor(values)) | (np.abs(values) >= 2.0**bits)
+        missing = raw.is_null().to_numpy(zero_copy_only=False)
+        return pa.array(np.where(wrong, 0, values).astype(np.int64), mask=missing), wrong
+
+    return read
 
 
 def time(column: pa.Array) -> tuple[pa.Array, Mask]:
@@ -343,9 +362,12 @@ def time(column: pa.Array) -> tuple[pa.Array, Mask]:
     return column, (moments < FIRST_TIME) | (moments > LAST_TIME)
 
 
-def duration(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    numbers, wrong = number(raw)
-    return numbers, wrong | (np.abs(numbers.fill_null(0.0).to_numpy()) > LONGEST)
+def duration(longest: float) -> Any:
+    def read(raw: pa.Array) -> tuple[pa.Array, Mask]:
+        numbers, wrong = number(raw)
+        return numbers, wrong | (np.abs(numbers.fill_null(0.0).to_numpy()) >= longest)
+
+    return read
 
 
 def listing(raw: pa.Array) -> tuple[pa.Array, Mask]:
@@ -361,16 +383,20 @@ def listing(raw: pa.Array) -> tuple[pa.Array, Mask]:
 CONVERT: dict[str, Any] = {
     "category": category,
     "text": text,
-    "int": whole,
-    "number": duration,
+    "int": whole(53),
+    "int32": whole(31),
+    "int16": whole(15),
+    "number": duration(LONGEST),
+    "seconds": duration(LONGEST / 1000),
     "time": time,
     "list": listing,
 }
 
 
-def beyond(column: pa.Array, limits: Any) -> Mask:
-    values = column.fill_null(0).to_numpy()
-    return (values < limits.min) | (values > limits.max)
+def no_failures(count: int) -> dict[str, pa.Array]:
+    texts, codes = pa.nulls(count, pa.large_string()), pa.nulls(count, pa.int64())
+    category = texts.dictionary_encode()
+    return {"reason": category, "error_type": category, "error": texts, "exit_code": codes}
 
 
 # Metrics: one row for each number that a line counted
@@ -395,6 +421,9 @@ def kept_metrics(metrics: pa.Table, keep: Mask) -> pa.Table:
 
 def joined(parts: Sequence[Found]) -> Found:
     """Several as one: rows of the later ones count on from those before."""
+    parts = [part for part in parts if part.table.num_rows] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
     before = np.cumsum([0, *(part.table.num_rows for part in parts)])
     metrics = [
         part.metrics.set_column(0, "row", pc.add(part.metrics["row"], int(start)))

@@ -210,4 +210,3 @@ def piece_of(noted: Noted, tables: list[pa.Table]) -> Piece:
     attempts, items, events = Found(*parts[:2]), Found(*parts[2:4]), Found(parts[4], parts[3].slice(0, 0))
     fields: tuple[Any, ...] = (noted.file, noted.start, noted.end, noted.first_line, noted.lines)
     return Piece(*fields, noted.bad, noted.first_bad, noted.why, Parsed(attempts, items, events, np.zeros(0, np.int64)))
-

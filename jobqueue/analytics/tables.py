@@ -175,7 +175,6 @@ class Kept:
             copy.attrs["metrics_left_out"] = len(self.left_out)
         return copy
 
-
     def let_go(self) -> None:
         """Of the frame that was shown. pandas copies before a write only while another frame holds the same values, so
         that ours stays for as long as somebody has one of it."""

@@ -25,7 +25,9 @@ def items(lines: Iterable[bytes]) -> pd.DataFrame:
 
 def events(lines: Iterable[bytes]) -> pd.DataFrame:
     entries = [entry for line in lines if said(line) not in (None, ITEM) and (entry := decoded(line, EventEntry)) is not None]
-    rows = [msgspec.structs.asdict(entry) | {"jobs": tuple(entry.jobs)} for entry in first_of_each(entries, msgspec.json.encode)]
+    rows = [
+        msgspec.structs.asdict(entry) | {"jobs": tuple(entry.jobs)} for entry in first_of_each(entries, msgspec.json.encode)
+    ]
     return typed(rows, EVENTS, "at")
 
 
@@ -52,9 +54,26 @@ def said(line: bytes) -> Any:
 
 def decoded(line: bytes, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(line, type=kind)
+        document = given(msgspec.json.decode(line))
+        entry = msgspec.convert(document, kind)
     except (msgspec.MsgspecError, ValueError):
         return None
+    return entry if in_range(entry) else None
+
+
+def given(document: Any) -> Any:
+    """Null is nothing: the same as a field that is not there."""
+    if not isinstance(document, dict):
+        return document
+    fields = {name: value for name, value in document.items() if value is not None}
+    return fields | {"error": given(fields["error"])} if "error" in fields else fields
+
+
+def in_range(entry: Any) -> bool:
+    """Numbers that the columns of the schema can hold, and spans below three thousand years."""
+    limits = {"number": 2**31, "round": 2**31, "count": 2**53, "wait_ms": 1e14, "run_ms": 1e14, "seconds": 1e11}
+    code = getattr(getattr(entry, "error", None), "exit_code", None)
+    return abs(code or 0) < 2**15 and all(abs(getattr(entry, name, None) or 0) < most for name, most in limits.items())
 
 
 def attempt_row(entry: AttemptEntry) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import pandas as pd
 import pytest
-import reference
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from jobqueue import Queue, analytics
+
+from . import reference
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -25,7 +26,9 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(Heal
 
 def same(found: pd.DataFrame, expected: pd.DataFrame, by: Sequence[str]) -> None:
     """The same rows, the same types. Rows of one moment stand in the order in which they came, which files may differ in."""
-    assert {name: str(kind) for name, kind in found.dtypes.items()} == {name: str(kind) for name, kind in expected.dtypes.items()}
+    assert {name: str(kind) for name, kind in found.dtypes.items()} == {
+        name: str(kind) for name, kind in expected.dtypes.items()
+    }
     ordered = [plain(frame).sort_values(list(by), kind="stable", ignore_index=True) for frame in (found, expected)]
     pd.testing.assert_frame_equal(*ordered, check_dtype=False)
 
@@ -56,7 +59,7 @@ def attempt_lines() -> Any:
     failure = st.fixed_dictionaries(
         {}, optional={"reason": words, "type": optional_word, "message": words, "exit_code": st.none() | st.integers(-64, 255)}
     )
-    fields = st.fixed_dictionaries(
+    return st.fixed_dictionaries(
         {"job": words, "type": words, "number": st.integers(1, 3), "outcome": st.sampled_from(["done", "failed"])},
         optional={
             **dict.fromkeys(["worker", "host", "name", "project", "batch", "subject", "version", "code"], optional_word),
@@ -67,7 +70,6 @@ def attempt_lines() -> Any:
             "unknown": st.just({"deep": [1, {"x": None}]}),
         },
     )
-    return fields
 
 
 def other_lines() -> Any:
@@ -194,7 +196,7 @@ class Journal(RuleBasedStateMachine):
 def test_a_journal_that_changes_in_any_way_is_followed(tmp_path: Path) -> None:
     Journal.base = str(tmp_path)  # type: ignore[attr-defined]
     case = Journal.TestCase
-    case.settings = settings(max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+    case.settings = settings(max_examples=8, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck))
     case("runTest").runTest()
 
 
