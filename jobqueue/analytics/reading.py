@@ -134,7 +134,8 @@ def read_lines(engine: Engine, data: bytes | bytearray | memoryview) -> tuple[Pa
     for part in (parsed.attempts, parsed.items, parsed.events):
         good[part.table["line"].to_numpy()] = True
     bad = np.array([row for row in np.flatnonzero(~good) if bytes(data[starts[row] : starts[row + 1]]).strip()], np.int64)
-    return parsed._replace(bad=bad), starts
+    kinds = [Found(part.table.drop_columns(["line"]), part.metrics) for part in parsed[:3]]
+    return Parsed(*kinds, bad), starts
 
 
 def line_starts(data: bytes | bytearray | memoryview) -> Rows:

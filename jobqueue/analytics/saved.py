@@ -166,9 +166,8 @@ def whole(pieces: Sequence[Piece]) -> Piece:
 
 
 def tables_of(parsed: Parsed) -> list[pa.Table]:
-    tables = [parsed.attempts.table, parsed.items.table, parsed.events.table]
-    plain = [table.drop_columns(["line"]) if "line" in table.column_names else table for table in tables]
-    return [plain[0], parsed.attempts.metrics, plain[1], parsed.items.metrics, plain[2]]
+    attempts, items, events = parsed[:3]
+    return [attempts.table, attempts.metrics, items.table, items.metrics, events.table]
 
 
 def stream(tables: Sequence[pa.Table]) -> pa.Buffer:
