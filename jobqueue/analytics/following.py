@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from jobqueue.store.base import JournalFile, JournalFiles
+from jobqueue.store.derived import JournalFile, JournalFiles
 
 CHUNK = 32 << 20
 """Bytes that are taken apart at a time."""

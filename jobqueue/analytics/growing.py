@@ -106,7 +106,7 @@ class Numbers(Column):
             values = values.cast(pa.int64())
         if values.null_count:
             values = values.fill_null(NOTHING if self.is_moment else math.nan if self.dtype == "float64" else 0)
-        return values.to_numpy()
+        return np.asarray(values.to_numpy())
 
     def merge(self, start: int, values: pa.ChunkedArray, order: Rows) -> None:
         merge_buffer(self.buffer, start, self.plain(values), order)
@@ -121,7 +121,7 @@ class Numbers(Column):
             return values
         if self.dtype.startswith("timedelta"):
             return pd.array(values.view("m8[us]"), copy=False)
-        return pd.array(values.view("M8[us]"), copy=False).view(self.dtype)  # type: ignore[arg-type]
+        return pd.array(values.view("M8[us]"), copy=False).view(self.dtype)
 
     def nbytes(self) -> int:
         return self.buffer.data.nbytes + self.missing.data.nbytes
@@ -156,7 +156,7 @@ class Categories(Column):
         for number, value in enumerate(chunk.dictionary.to_pylist()):
             if used[number]:
                 codes[number] = self.known.setdefault(value, len(self.known))
-        return codes[given]
+        return np.asarray(codes[given])
 
     def widen(self) -> None:
         """As pandas does: the smallest type that has room for all categories."""
@@ -168,7 +168,7 @@ class Categories(Column):
     def array(self) -> Any:
         if self.dtype is None or len(self.dtype.categories) != len(self.known):
             self.dtype = pd.CategoricalDtype(pd.Index(list(self.known), dtype="str" if self.known else "object"))
-        return pd.Categorical.from_codes(self.codes.shown(), dtype=self.dtype, validate=False)  # type: ignore[arg-type]
+        return pd.Categorical.from_codes(self.codes.shown(), dtype=self.dtype, validate=False)
 
     def nbytes(self) -> int:
         return self.codes.data.nbytes + sum(map(sys.getsizeof, self.known))
@@ -202,7 +202,7 @@ class Texts(Column):
         self.append(pa.chunked_array([tail.take(pa.array(order))]))
 
     def array(self) -> Any:
-        return pd.array(pa.chunked_array(self.chunks, pa.large_string()), dtype="str")  # type: ignore[call-overload]
+        return pd.array(pa.chunked_array(self.chunks, pa.large_string()), dtype="str")
 
     def nbytes(self) -> int:
         return sum(chunk.nbytes for chunk in self.chunks)

@@ -19,7 +19,8 @@ from jobqueue.analytics.reading import read_lines, why_bad
 from jobqueue.analytics.saved import Piece, Saved
 from jobqueue.analytics.tables import Attempts, Events, Items
 from jobqueue.inert import inert, inert_logger
-from jobqueue.store.base import JournalFile, JournalFiles, Store
+from jobqueue.store.base import Store
+from jobqueue.store.derived import JournalFile, JournalFiles
 
 log = inert_logger("jobqueue")
 MUCH = 8 << 20
@@ -43,6 +44,7 @@ class History:
         self.lock = threading.RLock()
         self.engine = Engine()
         self.named: set[str] = set()
+        self.keeping: threading.Thread | None = None
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -85,7 +87,7 @@ class History:
         fresh = list(self.read_files(files, now))
         self.add([*pieces, *fresh])
         if sum(piece.end - piece.start for piece in fresh) >= MUCH and store.cache is not None:
-            Saved(store.cache, files).keep(fresh, now)
+            self.keeping = Saved(store.cache, files).keep(fresh, now)
 
     def still_there(self, files: JournalFiles, now: list[JournalFile]) -> bool:
         """Whether all that was read before is still what the journal says."""

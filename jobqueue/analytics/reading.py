@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobqueue.analytics.engine import Engine
+from jobqueue.analytics.values import CONVERT, Mask, number
 from jobqueue.model.entry import AttemptEntry, EventEntry, ItemEntry
 
-Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
 ATTEMPT = {
@@ -75,11 +75,6 @@ EVENT = {
 }
 FAILURE = {"reason": "category", "type": "category", "message": "text", "exit_code": "int16"}
 
-FIRST_TIME = -62_135_596_800_000_000
-LAST_TIME = 253_402_300_799_999_999
-"""The microseconds of the years 1 to 9999: what Python and pandas can show."""
-LONGEST = 1e14
-"""Milliseconds: three thousand years."""
 BATCH = 1 << 14
 """Lines that one thread of DuckDB takes at a time."""
 
@@ -119,13 +114,13 @@ def read_lines(engine: Engine, data: bytes | bytearray | memoryview) -> tuple[Pa
     codes = np.frombuffer(data, np.uint8)
     second = codes[np.minimum(starts[:-1] + 2, max(len(codes) - 1, 0))] if count else np.zeros(0, np.uint8)
     said = np.flatnonzero(second == ord("w"))  # {"what": ...}, as we write what is no attempt
-    attempts = Reading(engine, lines, np.flatnonzero(second != ord("w")), ATTEMPT)
-    others = np.sort(np.concatenate([said, attempts.rows[attempts.given("what")]]))
+    first = Reading(engine, lines, np.flatnonzero(second != ord("w")), ATTEMPT)
+    others = np.sort(np.concatenate([said, first.rows[first.given("what")]]))
     what = Reading(engine, lines, others, {"what": "category"})
     is_item = what.equals("what", "item")
     late = Reading(engine, lines, others[~what.given("what")], ATTEMPT)
     parsed = Parsed(
-        joined([attempts.finished("attempt", ~attempts.given("what")), late.finished("attempt")]),
+        joined([first.finished("attempt", ~first.given("what")), late.finished("attempt")]),
         Reading(engine, lines, others[is_item], ITEM).finished("item"),
         Reading(engine, lines, others[~is_item & what.given("what")], EVENT).finished("event"),
         np.zeros(0, np.int64),
@@ -134,8 +129,8 @@ def read_lines(engine: Engine, data: bytes | bytearray | memoryview) -> tuple[Pa
     for part in (parsed.attempts, parsed.items, parsed.events):
         good[part.table["line"].to_numpy()] = True
     bad = np.array([row for row in np.flatnonzero(~good) if bytes(data[starts[row] : starts[row + 1]]).strip()], np.int64)
-    kinds = [Found(part.table.drop_columns(["line"]), part.metrics) for part in parsed[:3]]
-    return Parsed(*kinds, bad), starts
+    attempts, items, events = (Found(part.table.drop_columns(["line"]), part.metrics) for part in parsed[:3])
+    return Parsed(attempts, items, events, bad), starts
 
 
 def line_starts(data: bytes | bytearray | memoryview) -> Rows:
@@ -184,10 +179,10 @@ class Reading:
         self.bad = np.zeros(len(rows), np.bool_)
 
     def given(self, name: str) -> Mask:
-        return pc.is_valid(self.raw[name]).to_numpy()
+        return np.asarray(pc.is_valid(self.raw[name]).to_numpy())
 
     def equals(self, name: str, text: str) -> Mask:
-        return pc.fill_null(pc.equal(self.raw[name], json.dumps(text)), False).to_numpy()
+        return np.asarray(pc.fill_null(pc.equal(self.raw[name], json.dumps(text)), False).to_numpy())
 
     def finished(self, key: str, only: Mask | None = None) -> Found:
         if len(self.rows) == 0 and key in nothing:
@@ -304,94 +299,6 @@ def slices(array: pa.Array) -> list[pa.Array]:
 def one(column: pa.ChunkedArray) -> pa.Array:
     combined = column.combine_chunks()
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
-
-
-# Values: each gets the JSON of a field, and gives its column and which are of another type
-
-
-def category(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    """Every value is looked at once, however many rows have it."""
-    encoded = raw.dictionary_encode()
-    texts = [text_in(value) for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(-1).to_numpy()
-    wrong = np.array([text is None for text in texts] + [False], np.bool_)
-    values = pa.array([text or "" for text in texts], pa.large_string())
-    return pa.DictionaryArray.from_arrays(encoded.indices, values), wrong[codes]
-
-
-def text(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    plain = pc.binary_slice(raw.cast(pa.large_binary()), 1, -1).cast(pa.large_string())
-    wrong = ~pc.fill_null(pc.starts_with(raw, '"'), True).to_numpy(zero_copy_only=False)
-    escaped = pc.fill_null(pc.match_substring(raw, "\\"), False)
-    if escaped.true_count:
-        values = [text_in(value) or "" for value in raw.filter(escaped).to_pylist()]
-        plain = pc.replace_with_mask(plain, escaped, pa.array(values, pa.large_string()))
-    return plain, wrong
-
-
-def text_in(raw: str) -> str | None:
-    value = msgspec.json.decode(raw)
-    return value if isinstance(value, str) else None
-
-
-def number(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    try:
-        numbers = raw.cast(pa.float64())
-        wrong = np.zeros(len(raw), np.bool_)
-    except pa.ArrowInvalid:
-        is_number = pc.match_substring_regex(raw, r"^-?[0-9][0-9.eE+-]*$")
-        numbers = pc.if_else(is_number, raw, None).cast(pa.float64())
-        wrong = ~pc.fill_null(is_number, True).to_numpy(zero_copy_only=False)
-    return numbers, wrong | ~np.isfinite(numbers.fill_null(0.0).to_numpy())
-
-
-def whole(bits: int) -> Any:
-    """Whole numbers that so many bits can hold; of JSON, 53 is the most."""
-
-    def read(raw: pa.Array) -> tuple[pa.Array, Mask]:
-        numbers, wrong = number(raw)
-        values = numbers.fill_null(0.0).to_numpy()
-        wrong = wrong | (values != np.floor(values)) | (np.abs(values) >= 2.0**bits)
-        missing = raw.is_null().to_numpy(zero_copy_only=False)
-        return pa.array(np.where(wrong, 0, values).astype(np.int64), mask=missing), wrong
-
-    return read
-
-
-def time(column: pa.Array) -> tuple[pa.Array, Mask]:
-    moments = column.cast(pa.int64()).fill_null(0).to_numpy()
-    return column, (moments < FIRST_TIME) | (moments > LAST_TIME)
-
-
-def duration(longest: float) -> Any:
-    def read(raw: pa.Array) -> tuple[pa.Array, Mask]:
-        numbers, wrong = number(raw)
-        return numbers, wrong | (np.abs(numbers.fill_null(0.0).to_numpy()) >= longest)
-
-    return read
-
-
-def listing(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    """Texts in a list; kept as JSON until a frame shows them."""
-    wrong = np.zeros(len(raw), np.bool_)
-    for row, value in enumerate(raw.to_pylist()):
-        if value is not None:
-            found = msgspec.json.decode(value)
-            wrong[row] = not isinstance(found, list) or not all(isinstance(id, str) for id in found)
-    return raw, wrong
-
-
-CONVERT: dict[str, Any] = {
-    "category": category,
-    "text": text,
-    "int": whole(53),
-    "int32": whole(31),
-    "int16": whole(15),
-    "number": duration(LONGEST),
-    "seconds": duration(LONGEST / 1000),
-    "time": time,
-    "list": listing,
-}
 
 
 def no_failures(count: int) -> dict[str, pa.Array]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from jobqueue.analytics.following import PACKED, base_name, packed_size
 from jobqueue.analytics.reading import Found, Parsed, joined
-from jobqueue.store.base import Cache, JournalFile, JournalFiles
+from jobqueue.store.derived import Cache, JournalFile, JournalFiles
 
 VERSION = f"1 duckdb {duckdb.__version__} pyarrow {pa.__version__}"
 MAGIC = b"jobqueue"
@@ -76,26 +77,27 @@ class Saved:
 
     # -- keeping
 
-    def keep(self, fresh: Sequence[Piece], now: Sequence[JournalFile]) -> bool:
+    def keep(self, fresh: Sequence[Piece], now: Sequence[JournalFile]) -> threading.Thread:
+        """In a thread of its own: who has read is not made to wait. The interpreter ends after it."""
         pieces = [whole([*group]) for _, group in groupby(fresh, key=lambda piece: piece.file)]
-        seen = {base_name(file.name): file for file in now}
-        places = [0] * 5
-        noted = []
-        for piece in pieces:
-            rows = []
-            for number, table in enumerate(tables_of(piece.parsed)):
-                rows.append((places[number], places[number] + table.num_rows))
-                places[number] += table.num_rows
-            of = seen[piece.file]
-            check = self.check(of, piece.end)
-            noted.append(Noted(*piece[:8], of.inode, of.size, of.changed, check, rows))
-        streams = [stream(tables) for tables in zip(*(tables_of(piece.parsed) for piece in pieces), strict=True)]
-        check = 0
-        for part in streams:
-            check = zlib.crc32(part, check)
-        head = msgspec.json.encode(Head(VERSION, noted, [part.size for part in streams], check))
+        noted = self.noted(pieces, {base_name(file.name): file for file in now})
         name = hashlib.sha256(repr([piece[:3] for piece in pieces]).encode()).hexdigest()[:24] + ENDING
-        return self.cache.write(name, [HEAD.pack(MAGIC, len(head), zlib.crc32(head)), head, *map(memoryview, streams)])
+        thread = threading.Thread(target=write, args=(self.cache.apart(), name, noted, pieces), name="jobqueue-cache")
+        thread.start()
+        return thread
+
+    def noted(self, pieces: Sequence[Piece], seen: dict[str, JournalFile]) -> list[Noted]:
+        places = [0] * 5
+        found = []
+        for piece in pieces:
+            counts = [table.num_rows for table in tables_of(piece.parsed)]
+            rows = [(start, start + count) for start, count in zip(places, counts, strict=True)]
+            places = [end for _, end in rows]
+            file = seen[piece.file]
+            said: dict[str, Any] = {name: getattr(piece, name) for name in Piece._fields[:8]}
+            now = {"inode": file.inode, "size": file.size, "changed": file.changed, "check": self.check(file, piece.end)}
+            found.append(Noted(**said, **now, rows=rows))
+        return found
 
     # -- loading
 
@@ -133,6 +135,17 @@ class Saved:
                 return zlib.crc32(stream.read(min(LOOK_BACK, end)))
         except OSError:
             return -1
+
+
+def write(cache: Cache, name: str, noted: list[Noted], pieces: Sequence[Piece]) -> None:
+    streams = [stream(tables) for tables in zip(*(tables_of(piece.parsed) for piece in pieces), strict=True)]
+    check = 0
+    for part in streams:
+        check = zlib.crc32(part, check)
+    head = msgspec.json.encode(Head(VERSION, noted, [part.size for part in streams], check))
+    parts: list[Any] = [HEAD.pack(MAGIC, len(head), zlib.crc32(head)), head, *streams]
+    cache.write(name, map(memoryview, parts))
+    cache.close()
 
 
 def chain(name: str, found: Iterable[tuple[Noted, list[pa.Table]]]) -> Iterator[tuple[Noted, list[pa.Table]]]:
@@ -207,5 +220,6 @@ def tables_in(data: bytes, head: Head, end: int) -> list[pa.Table] | None:
 def piece_of(noted: Noted, tables: list[pa.Table]) -> Piece:
     parts = [table.slice(start, end - start) for table, (start, end) in zip(tables, noted.rows, strict=True)]
     attempts, items, events = Found(*parts[:2]), Found(*parts[2:4]), Found(parts[4], parts[3].slice(0, 0))
-    fields: tuple[Any, ...] = (noted.file, noted.start, noted.end, noted.first_line, noted.lines)
-    return Piece(*fields, noted.bad, noted.first_bad, noted.why, Parsed(attempts, items, events, np.zeros(0, np.int64)))
+    parsed = Parsed(attempts, items, events, np.zeros(0, np.int64))
+    where = (noted.file, noted.start, noted.end, noted.first_line, noted.lines)
+    return Piece(*where, noted.bad, noted.first_bad, noted.why, parsed)

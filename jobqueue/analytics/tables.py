@@ -183,9 +183,9 @@ class Kept:
 
 
 def is_out(frame: pd.DataFrame) -> bool:
-    """Whether somebody has values of this frame. Where pandas no longer tells, our values are still safe: they are read-only."""
+    """Whether somebody has values of this frame. Where pandas does not tell, they are still safe: they are read-only."""
     try:
-        return any(block.refs.has_reference() for block in frame._mgr.blocks)  # type: ignore[attr-defined]
+        return any(block.refs.has_reference() for block in frame._mgr.blocks)
     except AttributeError:
         return False
 

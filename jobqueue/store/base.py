@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import IO, Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -24,6 +24,7 @@ from jobqueue.model.schedule import ScheduleRecord
 from jobqueue.model.status import Status
 from jobqueue.model.told import Told
 from jobqueue.model.transition import Transition
+from jobqueue.store.derived import Cache, JournalFiles
 
 LARGEST_ARTIFACTS = 4 << 30
 """What one job may keep, in bytes: all of its artifacts together."""
@@ -212,45 +213,6 @@ class Schedules(Protocol):
         """Keeps all others out of their `held`; without `wait`, False where somebody is in it."""
 
 
-class JournalFile(NamedTuple):
-    """A file of the journal as it was at a look. It grows at its end; any other change makes it another file."""
-
-    name: str
-    inode: int
-    size: int
-    changed: int
-    """Its mtime in nanoseconds."""
-
-
-class JournalFiles(Protocol):
-    """The journal as files, for who reads a million lines at a time and follows what comes."""
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Tells one journal from all others on this machine."""
-
-    def look(self) -> list[JournalFile]:
-        """The files that count now, in the order of their names."""
-
-    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
-        """The lines of a file, unpacked. `OSError` where it is gone."""
-
-
-class Cache(Protocol):
-    """A place for what was derived from the journal. It may be emptied at any time, and nothing here ever raises."""
-
-    def names(self) -> list[str]:
-        """What is kept."""
-
-    def read(self, name: str) -> bytes | None:
-        """All of it; None where it is gone, or is no plain file of ours."""
-
-    def write(self, name: str, parts: Iterable[bytes]) -> bool:
-        """Keeps it, in one step; False where the folder may not be written to, or is full."""
-
-    def remove(self, name: str) -> None: ...
-
-
 def left_behind(notes: Notes, id: str, attempt: int) -> Told | None:
     """What an attempt told before its process died without a word; None where it told nothing."""
     said = notes.progress(id)
@@ -372,6 +334,9 @@ class Store(Protocol):
     def journal_lines(self, *, since: datetime | None = None) -> Iterable[bytes]:
         """The journal as it was written: one JSON object a line (`jobqueue.model.entry`), unordered, some perhaps twice,
         some perhaps torn, and some perhaps older than `since`."""
+
+    def ids(self, status: Status) -> list[str]:
+        """The jobs that have this status, unordered, by one listing: a million of them take a second."""
 
     def counts(self) -> dict[Status, int]:
         """How many jobs each status has."""

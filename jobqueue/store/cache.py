@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from jobqueue.store import files
-from jobqueue.store.commit import Scratch
-from jobqueue.store.folder import Folder
 from jobqueue.store.layout import CACHE
 
 LARGEST = 4 << 30
@@ -22,18 +20,31 @@ MOST_KEPT = 2 << 30
 
 
 class FileCache:
-    def __init__(self, folder: Folder, scratch: Scratch) -> None:
-        self.folder = folder
-        self.scratch = scratch
+    """`hidden` and `temporary` are descriptors of `.jobqueue/` and of its `tmp/`."""
+
+    def __init__(self, hidden: int, temporary: int) -> None:
+        self.hidden = hidden
+        self.temporary = temporary
+        self.ours = False
+
+    def apart(self) -> FileCache:
+        made = FileCache(os.dup(self.hidden), os.dup(self.temporary))
+        made.ours = True
+        return made
+
+    def close(self) -> None:
+        if self.ours:
+            os.close(self.hidden)
+            os.close(self.temporary)
 
     @contextmanager
     def opened(self, *, make: bool = False) -> Iterator[int]:
         if make:
-            files.make_folder(CACHE, self.folder.hidden)
-        cache = files.open_folder(CACHE, self.folder.hidden)
+            files.make_folder(CACHE, self.hidden)
+        cache = files.open_folder(CACHE, self.hidden)
         try:
             seen = os.fstat(cache)
-            if seen.st_uid != os.fstat(self.folder.root).st_uid or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            if seen.st_uid != os.fstat(self.hidden).st_uid or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise PermissionError("others may write here")
             yield cache
         finally:
@@ -52,16 +63,16 @@ class FileCache:
                 return stream.read() if stat.S_ISREG(seen.st_mode) and seen.st_size <= LARGEST else None
         return None
 
-    def write(self, name: str, parts: Iterable[bytes]) -> bool:
-        temporary = self.scratch.new_name()
+    def write(self, name: str, parts: Iterable[bytes | memoryview]) -> bool:
+        temporary = f"cache-{os.urandom(8).hex()}"
         try:
             with self.opened(make=True) as cache:
-                files.write_parts(self.scratch.folder, temporary, parts)
-                files.replace(self.scratch.folder, temporary, cache, name)
+                files.write_parts(self.temporary, temporary, parts)
+                files.replace(self.temporary, temporary, cache, name)
                 self.bound(cache, name)
         except OSError:
             with suppress(OSError):
-                files.remove(self.scratch.folder, temporary)
+                files.remove(self.temporary, temporary)
             return False
         return True
 

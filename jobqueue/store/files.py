@@ -69,7 +69,7 @@ def write_new(folder: int, name: str, data: bytes, *, sync: bool = False) -> Non
     os.close(file)
 
 
-def write_parts(folder: int, name: str, parts: Iterable[bytes]) -> None:
+def write_parts(folder: int, name: str, parts: Iterable[bytes | memoryview]) -> None:
     """A new private file, part by part: for what is large and can be made again."""
     step("create")
     file = os.open(name, NEW, 0o600, dir_fd=folder)
@@ -80,7 +80,7 @@ def write_parts(folder: int, name: str, parts: Iterable[bytes]) -> None:
         os.close(file)
 
 
-def write_all(file: int, data: bytes) -> None:
+def write_all(file: int, data: bytes | memoryview) -> None:
     step("write")
     written = os.write(file, data)
     while written < len(data):

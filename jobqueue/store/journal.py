@@ -31,8 +31,8 @@ import msgspec
 from jobqueue.inert import inert_logger
 from jobqueue.model.entry import AttemptEntry, Entry
 from jobqueue.store import files
-from jobqueue.store.base import JournalFile
 from jobqueue.store.codec import UNREADABLE as UNREADABLE_TEXT
+from jobqueue.store.derived import JournalFile
 
 log = inert_logger("jobqueue")
 

@@ -26,11 +26,9 @@ from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.told import shown_running
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import (
-    Cache,
     Change,
     Claim,
     Digest,
-    JournalFiles,
     Located,
     Notes,
     Page,
@@ -41,6 +39,7 @@ from jobqueue.store.base import (
     digest,
     left_behind,
 )
+from jobqueue.store.derived import Cache, JournalFiles
 from jobqueue.store.memory_bounds import MemoryBounds
 from jobqueue.store.memory_jobs import copied, key_holds, last_change, refused, rescued, resting, urgency
 from jobqueue.store.memory_journal import MemoryJournal
@@ -301,6 +300,10 @@ class MemoryStore:
 
     def journal_lines(self, *, since: datetime | None = None) -> Iterator[bytes]:
         return self._journal.lines()
+
+    def ids(self, status: Status) -> list[str]:
+        with self._changed:
+            return [id for id, located in self._jobs.items() if located.status is status]
 
     def counts(self) -> dict[Status, int]:
         with self._changed:

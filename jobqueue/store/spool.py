@@ -30,11 +30,12 @@ from jobqueue.model.status import Status
 from jobqueue.model.transition import SUPERSEDED, Transition
 from jobqueue.store import files
 from jobqueue.store.arrivals import ANY, Arrivals
-from jobqueue.store.base import Cache, Change, Claim, Digest, JournalFiles, Located, Notes, Page, Put, Schedules, WorkerInfo
+from jobqueue.store.base import Change, Claim, Digest, Located, Notes, Page, Put, Schedules, WorkerInfo
 from jobqueue.store.bounds import Bounds
 from jobqueue.store.cache import FileCache
 from jobqueue.store.claiming import Claiming
 from jobqueue.store.commit import Scratch
+from jobqueue.store.derived import Cache, JournalFiles
 from jobqueue.store.folder import Folder
 from jobqueue.store.journal import Journal
 from jobqueue.store.keys import Keys
@@ -90,7 +91,7 @@ class Spool:
         self.scratch = Scratch(self.folder.fds["tmp"], durable)
         self.journal = Journal(self.folder.fds["journal"])
         self.journal_files: JournalFiles | None = self.journal
-        self.cache: Cache | None = FileCache(self.folder, self.scratch)
+        self.cache: Cache | None = FileCache(self.folder.hidden, self.folder.fds["tmp"])
         self.keys = Keys(self.folder.fds["keys"], durable)
         self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
         self.notes: Notes = self.file_notes
@@ -279,6 +280,9 @@ class Spool:
 
     def journal_lines(self, *, since: datetime | None = None) -> Iterator[bytes]:
         return self.journal.lines(since)
+
+    def ids(self, status: Status) -> list[str]:
+        return [job_id(name.rpartition("/")[2]) for name in self.folder.names(status)]
 
     def counts(self) -> dict[Status, int]:
         return self.reading.counts()
