@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bench-quick fuzz hostile mutants storm clean
+.PHONY: help demo test check lint types bench bench-quick fuzz hostile mutants proof storm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ fuzz: $(BIN)/.installed-dev  ## drop what a coverage-guided fuzzer thinks of, fo
 HOSTILE ?= 20000
 hostile: $(BIN)/.installed-dev  ## drop HOSTILE files that are no jobs, with good ones among them, and audit each
 	@HOSTILE_FILES=$(HOSTILE) $(BIN)/pytest -m slow -s tests/proof/test_hostile_files.py
+
+proof: $(BIN)/.installed-dev  ## every crash after every crash, real power cuts, 200 workers (some minutes; root sees more)
+	@command -v mkfs.xfs >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -qq -y xfsprogs >/dev/null; } || true
+	@$(BIN)/pytest -m slow tests/proof -rs
 
 storm: $(BIN)/.installed-dev  ## minutes of producers, workers and SIGKILL, then an audit of every job
 	@$(BIN)/pytest -m slow tests/storm

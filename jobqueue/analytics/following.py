@@ -5,21 +5,21 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import IO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple
 
 import msgspec
 
 from jobqueue.store.derived import JournalFile, JournalFiles
+from jobqueue.store.journal_lines import AT_ONCE, LONGEST, MOST_UNPACKED, PACKED
 
 CHUNK = 32 << 20
 """Bytes that are taken apart at a time."""
-LONGEST_LINE = 64 << 20
-PACKED = ".gz"
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class Lines(NamedTuple):
-    """Whole lines of a file, and where they stand. `note` is what is wrong with what came behind them."""
+    """Whole lines of a file, and where they end. `note` is what is wrong with what came behind them."""
 
     data: bytes
     end: int
@@ -50,7 +50,7 @@ def packed_size(files: JournalFiles, name: str) -> int:
     """How large it is unpacked (modulo 2^32), by the last bytes of the file; -1 where they do not say."""
     try:
         with files.open(name) as stream:
-            raw: IO[bytes] = stream.fileobj  # type: ignore[attr-defined]
+            raw: BufferedIOBase = stream.fileobj  # type: ignore[attr-defined]
             raw.seek(-4, 2)
             return int.from_bytes(raw.read(4), "little")
     except (OSError, ValueError, AttributeError):
@@ -72,31 +72,41 @@ def new_lines(files: JournalFiles, seen: JournalFile, start: int) -> Iterator[Li
         return
 
 
-def whole_lines(stream: IO[bytes], position: int, end: int | None) -> Iterator[Lines]:
+def whole_lines(stream: BufferedIOBase, position: int, end: int | None) -> Iterator[Lines]:
     """In chunks. A last line without its end counts where it is whole: its writer died just before the end of the line."""
-    rest, skipping = b"", False
-    while True:
-        try:
-            data = stream.read(CHUNK if end is None else min(CHUNK, end - position - len(rest)))
-        except DAMAGED as error:
-            yield Lines(b"", position, f"damaged, and read as far as it goes: {error}")
-            return
+    rest, skipping, damage = b"", False, ""
+    while not damage:
+        data, damage = block(stream, min(CHUNK, (MOST_UNPACKED if end is None else end) - position - len(rest)))
+        cut = data.rfind(b"\n") + 1
+        lines, rest = (rest + data[:cut], data[cut:]) if cut else (b"", rest + data)
+        position += len(lines)
+        if lines and skipping:
+            lines, skipping = b"?" + lines[lines.index(b"\n") :], False
+        if len(rest) > LONGEST:
+            position, rest, skipping = position + len(rest), b"", True
+        if lines or damage:
+            yield Lines(lines, position, damage)
         if not data:
             break
-        cut = data.rfind(b"\n") + 1
-        if cut == 0:
-            rest += data
-            if len(rest) > LONGEST_LINE:
-                position, rest, skipping = position + len(rest), b"", True
-            continue
-        lines, rest = rest + data[:cut], data[cut:]
-        position += len(lines)
-        if skipping:
-            lines = b"?" + lines[lines.index(b"\n") :]
-            skipping = False
-        yield Lines(lines, position)
-    if rest and is_whole(rest):
+    if rest and not damage and is_whole(rest):
         yield Lines(rest + b"\n", position + len(rest))
+
+
+def block(stream: BufferedIOBase, size: int) -> tuple[bytes, str]:
+    """So many bytes, fewer at the end; and what is wrong with what comes behind them."""
+    if not isinstance(stream, gzip.GzipFile):
+        return stream.read(max(size, 0)), ""
+    parts: list[bytes] = []
+    while size > 0:
+        try:
+            part = stream.read1(min(size, AT_ONCE))
+        except DAMAGED as error:
+            return b"".join(parts), f"damaged, and read as far as it goes: {error}"
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts), ""
 
 
 def is_whole(line: bytes) -> bool:

@@ -8,7 +8,6 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -51,7 +50,7 @@ class History:
         self.files: dict[str, Followed] = {}
         self.skipped: dict[str, Skipped] = {}
         self.attempts, self.items, self.events = Attempts(), Items(), Events()
-        self.entries = 0
+        self.entries: list[bytes] = []
 
     # -- keeping up
 
@@ -68,10 +67,12 @@ class History:
                 raise
 
     def refresh_entries(self, store: Store) -> None:
-        lines = list(islice(store.journal_lines(), self.entries, None))
-        if lines:
-            self.add([self.taken_apart("memory", 0, Lines(b"".join(lines), 0))])
-            self.entries += len(lines)
+        lines = list(store.journal_lines())
+        if lines[: len(self.entries)] != self.entries:  # what was old was removed
+            self.start_anew()
+        if fresh := lines[len(self.entries) :]:
+            self.add([self.taken_apart("memory", 0, Lines(b"".join(fresh), 0))])
+            self.entries = lines
 
     def refresh_files(self, store: Store, files: JournalFiles) -> None:
         now = files.look()

@@ -1,13 +1,13 @@
 """Lines of the journal to typed columns: numpy finds the lines, DuckDB takes them apart, Arrow checks them.
 
-Strict: a text is a text, a number a number, a time ISO 8601 (UTC where it names no zone); null is nothing. A line that breaks
+Strict: a text is a text, a number a number, a time ISO 8601 with its zone; null is nothing. A line that breaks
 this, lacks a field that its kind needs, or is no JSON object is `bad`: none of it counts. Unknown fields are left alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from jobqueue.analytics.engine import Engine
 from jobqueue.analytics.values import CONVERT, Mask, number
 from jobqueue.model.entry import AttemptEntry, EventEntry, ItemEntry
+from jobqueue.store.journal_lines import LONGEST
 
 Rows = npt.NDArray[np.int64]
 
@@ -113,8 +114,9 @@ def read_lines(engine: Engine, data: bytes | bytearray | memoryview) -> tuple[Pa
     count = len(starts) - 1
     codes = np.frombuffer(data, np.uint8)
     second = codes[np.minimum(starts[:-1] + 2, max(len(codes) - 1, 0))] if count else np.zeros(0, np.uint8)
-    said = np.flatnonzero(second == ord("w"))  # {"what": ...}, as we write what is no attempt
-    first = Reading(engine, lines, np.flatnonzero(second != ord("w")), ATTEMPT)
+    said = np.flatnonzero((second == ord("w")) & (np.diff(starts) <= LONGEST))  # {"what": ...}, as we write what is no attempt
+    short = np.diff(starts) <= LONGEST
+    first = Reading(engine, lines, np.flatnonzero(short & (second != ord("w"))), ATTEMPT)
     others = np.sort(np.concatenate([said, first.rows[first.given("what")]]))
     what = Reading(engine, lines, others, {"what": "category"})
     is_item = what.equals("what", "item")
@@ -174,8 +176,7 @@ class Reading:
         self.rows = rows
         chosen = lines if len(rows) == len(lines) else lines.take(pa.array(rows))
         self.lines = pa.table({"line": pa.chunked_array(slices(chosen), pa.large_string())})
-        types = {name: "TIMESTAMPTZ" if kind.startswith("time") else "JSON" for name, kind in fields.items()}
-        self.raw = taken_apart(engine, self.lines, types) if len(rows) else no_rows(types)
+        self.raw = taken_apart(engine, self.lines, fields) if len(rows) else no_rows(fields)
         self.bad = np.zeros(len(rows), np.bool_)
 
     def given(self, name: str) -> Mask:
@@ -188,7 +189,6 @@ class Reading:
         if len(self.rows) == 0 and key in nothing:
             return nothing[key]
         columns = {name: self.column(name, kind) for name, kind in self.fields.items() if kind != "object"}
-        self.check_times()
         if "error" in self.fields:
             columns |= self.failures()
         metrics = self.metrics() if "metrics" in self.fields else no_metrics()
@@ -211,25 +211,11 @@ class Reading:
             self.bad |= pc.is_null(raw).to_numpy(zero_copy_only=False)
         return column
 
-    def check_times(self) -> None:
-        """A time that could not be read is missing, like one that is not there: the lines are asked which it was."""
-        names = [name for name, kind in self.fields.items() if kind.startswith("time")]
-        missing = np.zeros(len(self.rows), np.bool_)
-        for name in names:
-            missing |= ~self.given(name)
-        where = np.flatnonzero(missing & ~self.bad)
-        if len(names) == 0 or len(where) == 0:
-            return
-        said = taken_apart(self.engine, self.lines.take(pa.array(where)), dict.fromkeys(names, "JSON"))
-        for name in names:
-            unreadable = pc.is_valid(said[name]).to_numpy() & ~self.given(name)[where]
-            self.bad[where[unreadable]] = True
-
     def failures(self) -> dict[str, pa.Array]:
         where, raw = self.objects("error")
         if len(where) == 0:
             return no_failures(len(self.rows))
-        parts = taken_apart(self.engine, pa.table({"line": raw}), dict.fromkeys(FAILURE, "JSON"))
+        parts = taken_apart(self.engine, pa.table({"line": raw}), FAILURE)
         back = np.full(len(self.rows), -1, np.int64)
         back[where] = np.arange(len(where))
         indices = pa.array(back, mask=back < 0)
@@ -276,9 +262,9 @@ class Reading:
         return pa.table({"row": pa.array(rows), "name": names.dictionary_encode(), "value": numbers})
 
 
-def taken_apart(engine: Engine, lines: pa.Table, types: dict[str, str]) -> pa.Table:
-    """The values of these fields, a row for each line; where a line is no JSON, nothing."""
-    structure = json.dumps(types)
+def taken_apart(engine: Engine, lines: pa.Table, names: Iterable[str]) -> pa.Table:
+    """The JSON of these fields, a row for each line; where a line is no JSON, nothing."""
+    structure = json.dumps(dict.fromkeys(names, "JSON"))
     try:
         return engine.query(f"select unnest(from_json(line, '{structure}')) from given", given=lines)
     except duckdb.Error:  # one of them is no JSON: now each is asked first
@@ -287,9 +273,8 @@ def taken_apart(engine: Engine, lines: pa.Table, types: dict[str, str]) -> pa.Ta
         )
 
 
-def no_rows(types: dict[str, str]) -> pa.Table:
-    kinds = {"JSON": pa.large_string(), "TIMESTAMPTZ": pa.timestamp("us", "UTC")}
-    return pa.schema([(name, kinds[kind]) for name, kind in types.items()]).empty_table()
+def no_rows(names: Iterable[str]) -> pa.Table:
+    return pa.schema([(name, pa.large_string()) for name in names]).empty_table()
 
 
 def slices(array: pa.Array) -> list[pa.Array]:

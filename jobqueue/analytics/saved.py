@@ -19,9 +19,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from jobqueue.analytics.following import PACKED, base_name, packed_size
+from jobqueue.analytics.following import base_name, packed_size
 from jobqueue.analytics.reading import Found, Parsed, joined
 from jobqueue.store.derived import Cache, JournalFile, JournalFiles
+from jobqueue.store.journal_lines import PACKED
 
 VERSION = f"1 duckdb {duckdb.__version__} pyarrow {pa.__version__}"
 MAGIC = b"jobqueue"
@@ -95,7 +96,12 @@ class Saved:
             places = [end for _, end in rows]
             file = seen[piece.file]
             said: dict[str, Any] = {name: getattr(piece, name) for name in Piece._fields[:8]}
-            now = {"inode": file.inode, "size": file.size, "changed": file.changed, "check": self.check(file, piece.end)}
+            now: dict[str, Any] = {
+                "inode": file.inode,
+                "size": file.size,
+                "changed": file.changed,
+                "check": self.check(file, piece.end),
+            }
             found.append(Noted(**said, **now, rows=rows))
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from jobqueue.model.job import Aware
 
 Mask = npt.NDArray[np.bool_]
 
@@ -68,9 +71,23 @@ def whole(bits: int) -> Any:
     return read
 
 
-def time(column: pa.Array) -> tuple[pa.Array, Mask]:
-    moments = column.cast(pa.int64()).fill_null(0).to_numpy()
-    return column, (moments < FIRST_TIME) | (moments > LAST_TIME)
+def time(raw: pa.Array) -> tuple[pa.Array, Mask]:
+    plain, wrong = text(raw)
+    try:
+        moments = plain.cast(pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:
+        values = [None if value is None else moment_in(value) for value in plain.to_pylist()]
+        moments = pa.array(values, pa.timestamp("us", "UTC"))
+        wrong = wrong | pc.and_(moments.is_null(), plain.is_valid()).to_numpy(zero_copy_only=False)
+    counts = moments.cast(pa.int64()).fill_null(0).to_numpy()
+    return moments, wrong | (counts < FIRST_TIME) | (counts > LAST_TIME)
+
+
+def moment_in(value: str) -> datetime | None:
+    try:
+        return msgspec.convert(value, Aware)
+    except (msgspec.ValidationError, ValueError):
+        return None
 
 
 def duration(longest: float) -> Any:

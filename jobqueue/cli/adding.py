@@ -105,7 +105,7 @@ JOB_OPTIONS = (
     click.option("--on-parent-failure", type=click.Choice(["skip", "run", "fail"]), help="When a job of --after failed."),
     click.option("--key", "--idempotency-key", "idempotency_key", metavar="KEY", help="The same key finds the same job."),
     click.option("--key-scope", metavar="WORD|24h", help="How long the key holds: exists, active, or a duration."),
-    click.option("--force", is_flag=True, help="Make a new job in spite of the key."),
+    click.option("--force", is_flag=True, help="Make a new job in spite of the key, and do items again that are done."),
     click.option("--name", metavar="TEXT", help="A name for people."),
     click.option("--project", "-p", metavar="NAME", shell_complete=complete.projects, help="The project it belongs to."),
     click.option("--batch", metavar="NAME", help="The batch it belongs to."),

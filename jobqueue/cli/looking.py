@@ -198,8 +198,8 @@ Examples:
   jobqueue stop worker-4711-1763791400123-1f2e
 
 --json: {count, workers: [{owner, host, pid, started_at, types, serves_all, concurrency, executor, policies, limits, budgets,
-handed_back, alive, name, slots, running}]}; types is null where a worker takes every type, and running a list of
-{id, type, progress}.
+versions, codes, subjects, handed_back, alive, name, slots, running}]}; types is null where a worker takes every type, and
+running a list of {id, type, progress}.
 """
 
 

@@ -95,6 +95,7 @@ queue_dir: {queue_dir}
 # retention:
 #   done: 7d
 #   failed: {{age: 30d, count: 10000, size: 1GiB}}
+#   journal: 400d  # what is older goes for good, and out of the metrics
 
 # Jobs that workers add at set times: names, and below each cron (or every), timezone, type, payload and job options.
 # schedules:

@@ -22,6 +22,7 @@ def job_shape(located: Located) -> dict[str, Any]:
     fields["name"] = located.job.title
     fields["max_attempts"] = located.job.most_attempts
     fields["error"] = plain(located.job.last_error)
+    fields["ran"] = plain(located.job.last_ran)
     return {
         "id": fields.pop("id"),
         "status": located.status.value,

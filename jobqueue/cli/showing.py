@@ -30,11 +30,12 @@ Examples:
 
 --json: {id, status, type, name, payload, priority, run_after, expires_at, max_attempts, max_crashes, backoff, timeout, after,
 on_parent_failure, idempotency_key, key_scope, concurrency_key, on_conflict, pipeline_version, project, batch, redo_of,
-run_id, tags, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
+run_id, tags, force, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
 error: {reason, type, message, traceback, exit_code, peak_memory}, result,
 progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts,
-history: [{number, outcome, worker, claimed_at, finished_at, error, metrics}], extra, owner, cancelling,
-rejected, file, position, why}. Every key is always there; timeout is in seconds.
+ran: {due_at, seconds, code, version, subject},
+history: [{number, outcome, worker, claimed_at, finished_at, error, metrics, ran}], extra, owner, cancelling,
+rejected, file, position, why}. Every key is always there; timeout is in seconds, and ran is of the latest attempt.
 """
 
 
@@ -107,6 +108,8 @@ TEXTS = (
     *("on_parent_failure",),
 )
 LISTS = ("tags", "after")
+RAN = ("subject", "version", "code")
+"""What ran in the latest attempt."""
 TIMES = ("created_at", "updated_at", "run_after", "expires_at", "claimed_at", "finished_at")
 
 
@@ -131,6 +134,9 @@ def field_lines(located: Located, now: datetime) -> Iterator[tuple[str, str]]:
         value = getattr(job, name)
         if value is not None and not (name == "on_parent_failure" and not job.after):
             yield name, str(value)
+    for name in RAN:
+        if (value := getattr(job.last_ran, name)) is not None:
+            yield name, value
     for name in TIMES:
         moment = getattr(job, name)
         if moment is not None:

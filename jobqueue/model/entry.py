@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import islice
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from jobqueue.model.job import Attempt, Failure, Job
+from jobqueue.model.job import Attempt, Aware, Failure, Job
 
 ITEM = "item"
 MOST_IDS = 100
@@ -41,10 +41,10 @@ class AttemptEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     subject: str | None = None
     version: str | None = None
     code: str | None = None
-    created_at: datetime | None = None
-    due_at: datetime | None = None
-    claimed_at: datetime | None = None
-    finished_at: datetime | None = None
+    created_at: Aware | None = None
+    due_at: Aware | None = None
+    claimed_at: Aware | None = None
+    finished_at: Aware | None = None
     wait_ms: float | None = None
     run_ms: float | None = None
     error: Failure | None = None
@@ -68,7 +68,7 @@ class ItemEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: str | None = None
     version: str | None = None
     code: str | None = None
-    at: datetime | None = None
+    at: Aware | None = None
     seconds: float | None = None
     metrics: dict[str, float] = {}
 
@@ -78,7 +78,7 @@ class EventEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     and the like), reject, retry, purge, restore, pause or resume; `jobs` are the first of them."""
 
     what: str
-    at: datetime
+    at: Aware
     by: str | None = None
     host: str | None = None
     count: int | None = None
@@ -122,43 +122,48 @@ def attempt_entry(job: Job, attempt: Attempt, host: str | None = None) -> Attemp
 
 
 def item_entries(job: Job, attempt: Attempt, items: Iterable[Mapping[str, Any]]) -> list[ItemEntry]:
-    """Of the items that a job has recorded, those of this attempt."""
+    """Of items that are not in the journal yet: one for each round, track and key. What is no item is left out."""
+    found: dict[tuple[Any, ...], ItemEntry] = {}
+    for item in items:
+        entry = item_entry(job, attempt, item)
+        if entry is not None:
+            found.setdefault((entry.round, entry.track, entry.key), entry)
+    return list(found.values())
+
+
+def item_entry(job: Job, attempt: Attempt, item: Mapping[str, Any]) -> ItemEntry | None:
     ran = attempt.ran
-    return [
-        ItemEntry(
-            what=ITEM,
-            job=printable(job.id),
-            type=job.type,
-            track=str(item.get("track", "items")),
-            key=printable(str(item.get("key"))),
-            round=item.get("round", 0),
-            number=attempt.number,
-            project=job.project,
-            version=None if ran is None else ran.version,
-            code=None if ran is None else ran.code,
-            at=datetime.fromisoformat(item["at"]),
-            seconds=item.get("seconds"),
-            metrics=item.get("metrics") or {},
-        )
-        for item in items
-        if item.get("attempt") == attempt.number and in_attempt(item.get("at"), attempt)
-    ]
-
-
-def in_attempt(at: Any, attempt: Attempt) -> bool:
-    """An earlier attempt may have had the same number, before somebody retried the job."""
+    fields = {
+        "what": ITEM,
+        "job": printable(job.id),
+        "type": job.type,
+        "track": item.get("track"),
+        "key": item_key(item.get("key")),
+        "round": item.get("round", 0),
+        "number": item.get("attempt", attempt.number),
+        "project": job.project,
+        "version": item.get("version") or (None if ran is None else ran.version),
+        "code": None if ran is None else ran.code,
+        "at": item.get("at"),
+        "seconds": item.get("seconds"),
+        "metrics": item.get("metrics") or {},
+    }
     try:
-        return attempt.claimed_at is None or datetime.fromisoformat(at) >= attempt.claimed_at
-    except (TypeError, ValueError):
-        return False
+        return msgspec.convert(fields, ItemEntry)
+    except msgspec.ValidationError:
+        return None
+
+
+def item_key(key: Any) -> str:
+    """The text by which an item is known; a number and its digits are the same item."""
+    return printable(str(key))
 
 
 def enqueue_entries(jobs: Sequence[Job], at: datetime, by: str, host: str) -> list[EventEntry]:
     """One for each type, project and batch of a call."""
-
-    def kind(job: Job) -> tuple[str, str, str]:
-        return (job.type, job.project or "", job.batch or "")
-
+    groups: dict[tuple[str, str | None, str | None], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.type, job.project, job.batch), []).append(job)
     return [
         EventEntry(
             what="enqueue",
@@ -168,16 +173,15 @@ def enqueue_entries(jobs: Sequence[Job], at: datetime, by: str, host: str) -> li
             count=len(group),
             jobs=first_ids(job.id for job in group),
             type=type,
-            project=project or None,
-            batch=batch or None,
+            project=project,
+            batch=batch,
         )
-        for (type, project, batch), jobs_of_kind in groupby(sorted(jobs, key=kind), key=kind)
-        if (group := list(jobs_of_kind))
+        for (type, project, batch), group in groups.items()
     ]
 
 
 def first_ids(ids: Iterable[str]) -> tuple[str, ...]:
-    return tuple(printable(id) for id, _ in zip(ids, range(MOST_IDS), strict=False))
+    return tuple(map(printable, islice(ids, MOST_IDS)))
 
 
 def milliseconds(start: datetime | None, end: datetime | None) -> float | None:

@@ -101,6 +101,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     redo_of: Any = None
     run_id: str | int | None = None
     tags: tuple[str, ...] = ()
+    force: bool = False
+    """Items that were processed before are processed again: `ctx.track(..., once=True)` leaves none out."""
 
     created_at: Aware | None = None
     updated_at: Aware | None = None
@@ -140,6 +142,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.error is not None or self.finished:
             return self.error
         return next((attempt.error for attempt in reversed(self.history) if attempt.error is not None), None)
+
+    @property
+    def last_ran(self) -> Ran:
+        """What ran in its latest attempt; all None where none has ended."""
+        return self.ran or next((attempt.ran for attempt in reversed(self.history) if attempt.ran is not None), Ran())
 
     @property
     def due_at(self) -> datetime | None:

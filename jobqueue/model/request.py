@@ -151,6 +151,12 @@ def parse_key_text(value: Any, field: str) -> str:
     return parse_text(value, field)
 
 
+def parse_force(value: Any, field: str = "force") -> bool:
+    if not isinstance(value, bool):
+        raise InvalidJob(f"{field}: {brief(value)} is neither true nor false")
+    return value
+
+
 def parse_any(value: Any, field: str) -> Any:
     check_json(value, field)
     return value
@@ -179,6 +185,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "redo_of": parse_any,
     "run_id": parse_number_or_text,
     "tags": parse_tags,
+    "force": parse_force,
     "created_at": parse_time,
 }
 """What a caller, or a dropped file, may say of a job; the rest is for the queue to say."""

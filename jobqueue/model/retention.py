@@ -13,6 +13,10 @@ from jobqueue.errors import InvalidJob
 from jobqueue.model.request import nearest
 from jobqueue.model.times import parse_duration, short
 
+STATUSES = ("done", "failed")
+SHORTEST_JOURNAL = 31 * 86400.0
+"""Seconds: what a budget has used in a month is counted from it."""
+
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of one status: jobs that finished within `age` seconds, the newest `count`, the newest `size` bytes.
@@ -32,19 +36,20 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Retention(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The rule for done and for failed jobs; None keeps them for ever."""
+    """The rule for done and for failed jobs, and for how many seconds the journal is kept; None is for ever."""
 
     done: Rule | None = None
     failed: Rule | None = None
+    journal: float | None = None
 
     @property
     def rules(self) -> dict[str, Rule]:
         """By status, without those that there are not."""
-        return {status: rule for status in self.__struct_fields__ if (rule := getattr(self, status)) is not None}
+        return {status: rule for status in STATUSES if (rule := getattr(self, status)) is not None}
 
     def __str__(self) -> str:
-        kept = [f"{status} jobs are kept {rule}" for status, rule in self.rules.items()]
-        return "; ".join(kept) or "finished jobs are kept for ever"
+        kept = [f"{status} jobs are kept {rule}" for status, rule in self.rules.items()] or ["finished jobs are kept for ever"]
+        return "; ".join(kept if self.journal is None else [*kept, f"the journal is kept for {short(self.journal)}"])
 
 
 NO_RETENTION = Retention()
@@ -99,9 +104,20 @@ def read_retention(value: Any, name: str, parse_size: Callable[[Any, str], int])
     fields = Retention.__struct_fields__
     for status in value:
         if status not in fields:
-            raise InvalidJob(f"{name}.{status}: only done and failed jobs can go{nearest(str(status), set(fields))}")
-    rules = {status: read_rule(rule, f"{name}.{status}", parse_size) for status, rule in value.items() if rule is not None}
-    return Retention(**rules)
+            raise InvalidJob(
+                f"{name}.{status}: only done and failed jobs, and the journal, can go{nearest(str(status), set(fields))}"
+            )
+    given = {word: limit for word, limit in value.items() if limit is not None}
+    rules = {word: read_rule(given[word], f"{name}.{word}", parse_size) for word in STATUSES if word in given}
+    journal = read_journal(given["journal"], f"{name}.journal") if "journal" in given else None
+    return Retention(rules.get("done"), rules.get("failed"), journal)
+
+
+def read_journal(value: Any, name: str) -> float:
+    seconds = parse_duration(value, name).total_seconds()
+    if seconds < SHORTEST_JOURNAL:
+        raise InvalidJob(f"{name}: {value!r:.80} is too short: budgets of a month are counted from it; give at least 31d")
+    return seconds
 
 
 def read_rule(value: Any, name: str, parse_size: Callable[[Any, str], int]) -> Rule:

@@ -14,11 +14,13 @@ from jobqueue.model.transition import Transition
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`metrics` are sums; `artifacts` is what the job's file says of each, by name."""
+    """`metrics` are sums; `artifacts` is what the job's file says of each, by name. `at_once`: the next job may ask what
+    this one has done, so that its outcome is stored before that one begins."""
 
     progress: Progress | None = None
     metrics: dict[str, float] = {}
     artifacts: dict[str, Any] = {}
+    at_once: bool = False
 
 
 def tell(transition: Transition, told: Told) -> Transition:

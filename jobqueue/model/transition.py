@@ -109,7 +109,7 @@ def next_wait(backoff: Backoff, number: int, chance: float) -> timedelta:
 def lost(job: Job, run: Run, *, policy: RetryPolicy = NO_POLICY, cancelled: bool = False) -> Transition:
     """The worker died while it held the job: the attempt counts, since it may have run; the next may start at once."""
     if cancelled:
-        return cancel(job, run.finished_at, "cancelled while its worker died")
+        return cancel(job, run.finished_at, "cancelled while its worker died", run)
     error = Failure(reason="crashed", message=f"{run.worker} died while it ran this attempt")
     return fail(job, error, run, policy=policy, delay=timedelta(0), outcome="crashed")
 

@@ -48,6 +48,8 @@ class JobContext:
         self.given_notes = notes
         self.open_queue = open_queue
         self.worker = worker
+        self.version: str | None = None
+        """At which pipeline version the handler runs; None where nobody has said."""
         self.made: dict[str, Any] = {}
         """What is made when it is first asked for: most handlers ask for nothing."""
 
@@ -92,6 +94,7 @@ class JobContext:
         total: int | None = None,
         message: str | None = None,
         name: str = "items",
+        once: bool = False,
     ) -> Iterator[T]:
         """The items, with progress, the time left, a place to stop at on a cancel, and a record of each one that is done.
 
@@ -99,10 +102,14 @@ class JobContext:
         items that were not done. `key` tells them apart: a name of a field (of a row, a dict, an object), a function, or
         None for their position, where the order is always the same. It must be a text or a number; two items with one
         key are both done. Two loops of one handler need two `name`s. `total` is needed where the iterable has no len().
+
+        With `once=True` (it needs a `key`) items are left out that any job of this type has done at the version that runs
+        now, in a loop of this name. Another `pipeline_version` (or, where there is none, other source) does them again, and
+        so does a job that was enqueued with `force=True`.
         """
         from jobqueue.queue.tracking import track
 
-        return track(self, iterable, key, total, message, name)
+        return track(self, iterable, key, total, message, name, once)
 
     # -- what it keeps
 

@@ -126,6 +126,21 @@ class JobHandle(Generic[R]):
         return self.record.last_error
 
     @property
+    def version(self) -> str | None:
+        """At which pipeline version its latest attempt ran (`code:...` where the handler has none); None before the first."""
+        return self.record.last_ran.version
+
+    @property
+    def code(self) -> str | None:
+        """The hash of the source that ran in its latest attempt."""
+        return self.record.last_ran.code
+
+    @property
+    def subject(self) -> str | None:
+        """What its latest attempt was about, by the `subject` of its handler."""
+        return self.record.last_ran.subject
+
+    @property
     def finished(self) -> bool:
         return self.status in FINISHED
 

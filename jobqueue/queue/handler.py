@@ -18,7 +18,8 @@ import msgspec
 
 from jobqueue.errors import HandlerError, HandlerNotImportable, InvalidJob
 from jobqueue.model.job import Job, Ran
-from jobqueue.model.limit import NO_LIMIT, Limit, Rate, fields_of_key, fill_key, parse_concurrency, parse_rate
+from jobqueue.model.limit import NO_LIMIT, Limit, Rate, fields_of_key, parse_concurrency, parse_rate
+from jobqueue.model.ran import ran_of, version_of
 from jobqueue.model.request import parse_on_conflict, parse_text, parse_timeout, parse_type
 from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.times import Duration
@@ -183,13 +184,11 @@ class Handler(msgspec.Struct, frozen=True, eq=False):
     @property
     def version(self) -> str:
         """Its pipeline version; where none was given, its source is its version."""
-        return self.pipeline_version or f"code:{self.code}"
+        return self.pipeline_version or version_of(self.code)
 
     def ran(self, job: Job, seconds: float | None) -> Ran:
         """What is noted of an attempt of this job that took so long."""
-        version = self.pipeline_version or job.pipeline_version or self.version
-        subject = None if self.subject is None else fill_key(self.subject, job.payload)
-        return Ran(seconds=seconds, code=self.code, version=version, subject=subject)
+        return ran_of(job, self.version, self.code, self.subject, seconds)
 
     @property
     def takes_context(self) -> str | None:

@@ -27,6 +27,7 @@ from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.making import Making, call_of, options_of
 from jobqueue.queue.opening import MEMORY, open_store
 from jobqueue.queue.page import JobPage
+from jobqueue.queue.processed import processed
 from jobqueue.queue.seen import WorkerHandle
 from jobqueue.queue.stats import Stats, read_stats, stats_by
 from jobqueue.queue.unserved import Unserved
@@ -36,6 +37,7 @@ from jobqueue.store.base import Store
 if TYPE_CHECKING:
     from jobqueue.queue.health import Health
     from jobqueue.queue.here import DrainCounts
+    from jobqueue.queue.retaining import Retained
     from jobqueue.queue.scheduling import Schedule, Schedules
     from jobqueue.queue.starting import Source
     from jobqueue.store.finding import Finding
@@ -232,6 +234,8 @@ class Queue:
 
         return check(self.store, repair)
 
+    processed = processed
+
     # -- changing
 
     def retry(self, jobs: Chosen = None, *, dry_run: bool = False, **filters: Any) -> Bulk:
@@ -272,15 +276,15 @@ class Queue:
         where = read_filter(filters, self.clock.now())
         return sorted((job for job in self.store.trashed() if where.matches(job)), key=lambda job: job.id)
 
-    def apply_retention(self, *, dry_run: bool = False) -> Bulk:
+    def apply_retention(self, *, dry_run: bool = False) -> Retained:
         """Moves to the trash what the `retention` rules of jobqueue.yaml let go; workers do the same every ten minutes.
 
-        Never a pending or claimed job; `restore` brings them back for as long as the trash is kept. Metrics do not change.
+        Never a pending or claimed job; `restore` brings them back for as long as the trash is kept, and metrics do not
+        change. With a rule for the journal, its old files go for good, and what they tell goes out of the metrics.
         """
-        from jobqueue.queue.retaining import all_changes, retain
+        from jobqueue.queue.retaining import apply_retention
 
-        steps = retain(self.store, self.config.retention, self.clock.now(), dry_run=dry_run)
-        return Bulk("purge", all_changes(steps), dry_run=dry_run)
+        return apply_retention(self.store, self.config.retention, self.clock.now(), dry_run=dry_run)
 
     # -- schedules
 

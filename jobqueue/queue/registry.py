@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from jobqueue.errors import HandlerError
 from jobqueue.model.limit import NO_LIMIT, Limit, limit_name
@@ -74,6 +75,20 @@ class Registry:
     def versions(self) -> dict[str, str]:
         """At which pipeline version each type runs."""
         return {type: handler.version for type, handler in self._handlers.items()}
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """The hash of the source of each."""
+        return {type: handler.code for type, handler in self._handlers.items()}
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """What tells the subject of a job, for those that have one."""
+        return {type: handler.subject for type, handler in self._handlers.items() if handler.subject is not None}
+
+    def told(self) -> dict[str, Any]:
+        """What a worker tells of its handlers, for those who rescue, enqueue or ask in its place."""
+        return {name: getattr(self, name) for name in ("policies", "versions", "codes", "subjects")}
 
     @property
     def limits(self) -> dict[str, Limit]:

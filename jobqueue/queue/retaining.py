@@ -8,7 +8,8 @@ from itertools import islice
 
 from jobqueue.model.retention import Resting, Retention, Sieve
 from jobqueue.model.status import Status
-from jobqueue.store.base import Change, Store
+from jobqueue.queue.bulk import Bulk
+from jobqueue.store.base import Change, Kept, Store
 
 LOOK_AT = 1000
 GROUP = 25
@@ -35,6 +36,28 @@ def let_go(store: Store, status: Status, jobs: Sequence[Resting], dry_run: bool)
     unchanged = set(store.resting(status, [job.id for job in jobs]))
     ids = [job.id for job in jobs if job in unchanged]
     return [Change(id, "changed") for id in ids] if dry_run else store.purge(ids)
+
+
+class Retained(Bulk):
+    """What retention did, or would do: the jobs, and in `journal` the files of the journal that went for good."""
+
+    def __init__(self, changes: Sequence[Change], journal: Sequence[Kept], *, dry_run: bool) -> None:
+        super().__init__("purge", changes, dry_run=dry_run)
+        self.journal = list(journal)
+
+    def __str__(self) -> str:
+        if not self.journal:
+            return super().__str__()
+        size = sum(file.size for file in self.journal)
+        files = f"{len(self.journal)} file{'' if len(self.journal) == 1 else 's'} of the journal ({size:,} bytes)"
+        return f"{super().__str__()}, {files} {'would be ' if self.dry_run else ''}removed"
+
+
+def apply_retention(store: Store, retention: Retention, now: datetime, *, dry_run: bool) -> Retained:
+    """All of it at once. Of the journal, whichever worker has that duty may do it at the same moment: each file goes once."""
+    changes = all_changes(retain(store, retention, now, dry_run=dry_run))
+    removed = store.keep_journal(now, retention.journal, dry_run=dry_run) if retention.journal is not None else ()
+    return Retained(changes, [kept for kept in removed if kept is not None and kept.change == "removed"], dry_run=dry_run)
 
 
 def all_changes(steps: Iterable[list[Change]]) -> list[Change]:

@@ -44,6 +44,7 @@ class Telling:
         self.total: float | None = None
         self.seconds_left: float | None = None
         self.said = False
+        self.at_once = False
         self.metrics: dict[str, float] = {}
         self.scopes: list[dict[str, float]] = []
         self.artifacts: dict[str, Any] = {}
@@ -164,7 +165,7 @@ class Telling:
         with self.lock:
             self.closed = True
         self.news.set()
-        return Told(self.now() if self.said else None, dict(self.metrics), dict(self.artifacts))
+        return Told(self.now() if self.said else None, dict(self.metrics), dict(self.artifacts), self.at_once)
 
 
 def number(value: Any, what: str) -> float:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobqueue.errors import InvalidJob
+from jobqueue.model.entry import item_key as item_text
 from jobqueue.model.json_value import check_json
 
 if TYPE_CHECKING:
@@ -21,14 +22,19 @@ Key = str | int | Callable[[Any], Any] | None
 
 
 def track(
-    context: JobContext, iterable: Iterable[T], key: Key, total: int | None, message: str | None, name: str
+    context: JobContext, iterable: Iterable[T], key: Key, total: int | None, message: str | None, name: str, once: bool
 ) -> Iterator[T]:
-    """Yields the items that no attempt of this run of the job has recorded; records each when the next is asked for."""
+    """Yields the items that no attempt of this run of the job has recorded (and with `once`, no job at this version);
+    records each when the next is asked for."""
     total = length(iterable) if total is None else total
     pace = Pace(context, total, message, recorded(context, name))
+    processed = done_before(context, key, name) if once else frozenset[str]()
     for position, item in enumerate(iterable):
         item_key = key_of(item, key, position)
         if pace.skips(item_key):
+            continue
+        if processed and item_text(item_key) in processed:
+            pace.pass_over()
             continue
         context.check_cancelled()
         began = time.monotonic()
@@ -44,6 +50,7 @@ def track(
                 "at": datetime.now(timezone.utc),
                 "attempt": context.attempt,
                 "round": context.round,
+                "version": context.version,
             },
         )
         pace.advance()
@@ -73,6 +80,10 @@ class Pace:
         self.done += 1
         return True
 
+    def pass_over(self) -> None:
+        """This one is done already, by another job; a moment later that is seen."""
+        self.done += 1
+
     def advance(self) -> None:
         self.done += 1
         self.done_now += 1
@@ -95,6 +106,16 @@ def recorded(context: JobContext, name: str) -> Counter[str]:
     """How often each key was recorded by this run of the job: since it was made, or since it was done the last time."""
     rows = context.notes.items(context.id)
     return Counter(json.dumps(row.get("key")) for row in rows if row.get("track") == name and row.get("round") == context.round)
+
+
+def done_before(context: JobContext, key: Key, name: str) -> Set[str]:
+    """What jobs of this type have done at the version that runs now."""
+    if key is None:
+        raise InvalidJob("once: needs a key, which tells an item from others wherever it stands; give key='sha' or the like")
+    context.telling.at_once = True
+    if context.job.force or context.version is None:
+        return frozenset()
+    return context.notes.processed(context.job.type, context.version, name)
 
 
 def length(iterable: Any) -> int | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,15 +16,15 @@ from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import Verdict
 from jobqueue.model.job import Job
-from jobqueue.model.limit import Budget, Limit
+from jobqueue.model.limit import Limit
 from jobqueue.model.progress import Progress
 from jobqueue.model.retention import Resting
-from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.schedule import ScheduleRecord
 from jobqueue.model.status import Status
 from jobqueue.model.told import Told
 from jobqueue.model.transition import Transition
 from jobqueue.store.derived import Cache, JournalFiles
+from jobqueue.store.worker_info import WorkerInfo as WorkerInfo
 
 LARGEST_ARTIFACTS = 4 << 30
 """What one job may keep, in bytes: all of its artifacts together."""
@@ -99,34 +99,20 @@ class Change(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class Kept(NamedTuple):
+    """A file of the journal and what became of it: `change` is packed or removed."""
+
+    name: str
+    size: int
+    change: str
+
+
 def asked_to_stop(executor: str) -> str:
     """What becomes of a running job that was asked to stop: only a process can be ended from outside."""
     if executor == "process":
         return "its process is ended if it does not stop"
     where = "in a thread" if executor == "thread" else "inside its worker"
     return f"it runs {where}; it stops when its handler looks at ctx.cancelled"
-
-
-class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker as others see it. `types` is None where it takes every type; `alive` is asked of the kernel, never stored."""
-
-    owner: str
-    host: str
-    pid: int
-    started_at: datetime
-    types: tuple[str, ...] | None = None
-    serves_all: bool = False
-    concurrency: int = 1
-    executor: str = "inline"
-    policies: dict[str, RetryPolicy] = {}
-    versions: dict[str, str] = {}
-    limits: dict[str, Limit] = {}
-    budgets: dict[str, tuple[Budget, ...]] = {}
-    handed_back: bool = False
-    alive: bool = True
-
-    def serves(self, type: str) -> bool:
-        return self.types is None or type in self.types
 
 
 class Log(Protocol):
@@ -159,8 +145,14 @@ class Notes(Protocol):
     def set_checkpoint(self, id: str, state: Any) -> None:
         """Replaces it in one step, as durable as the store is. Raises `NotJSON`."""
 
-    def items(self, id: str) -> list[dict[str, Any]]:
-        """What `add_item` was given, oldest first; a torn last line is left out."""
+    def items(self, id: str, *, untold: bool = False) -> list[dict[str, Any]]:
+        """What `add_item` was given, oldest first; a torn last line is left out. With `untold` what came since `items_told`."""
+
+    def items_told(self, id: str) -> None:
+        """Notes that the items so far are in the journal."""
+
+    def processed(self, type: str, version: str, track: str) -> Set[str]:
+        """The keys of all items that the journal has of a type, a version and a track."""
 
     def add_item(self, id: str, item: dict[str, Any]) -> None:
         """Appends a line with one write, so that it survives the death of the process."""
@@ -286,6 +278,15 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Clears away what nobody needs any more (old trash, say); how many things. One worker does it, now and then."""
+
+    def sweeping(self) -> Iterator[int]:
+        """The same in steps of a few milliseconds."""
+
+    def keep_journal(self, now: datetime, age: float | None, *, dry_run: bool = False) -> Iterator[Kept | None]:
+        """Removes what was written longer than `age` seconds ago, and packs what is old, in steps of a few milliseconds.
+
+        With `dry_run` it tells what would be removed. The caller has the duty `journal`.
+        """
 
     def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
         """The jobs (or those of the `ids`) that rest with this status, unordered, one by one and without reading them."""

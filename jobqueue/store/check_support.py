@@ -1,4 +1,4 @@
-"""Checks of what lies around the jobs: claim folders, locks, temporary files, marks, keys, modes, the journal."""
+"""Checks of what lies around the jobs: claim folders, locks, temporary files, marks, keys, modes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 from jobqueue.errors import QueueFolderError
 from jobqueue.model.status import Status
 from jobqueue.store import files
-from jobqueue.store.journal import Journal, is_entry
+from jobqueue.store.check_journal import find_strays_in_journal, find_torn_lines
 from jobqueue.store.keys import KeyRecord
 from jobqueue.store.layout import (
+    BALLAST,
     CONTROL,
     HIDDEN,
     RESERVE,
     SHARED_LOCKS,
+    SPARE,
     STATUS_FOLDERS,
     SUPPORT_FOLDERS,
     file_name,
@@ -211,10 +213,10 @@ def find_dead_workers(spool: Spool) -> Iterator[Problem]:
     workers = spool.folder.fds["workers"]
     claiming = {owner_of(name) for name in spool.folder.claim_folder_names()}
     for name in os.listdir(workers):
-        owner = name.removesuffix(".json").removesuffix(RESERVE)
+        owner = name.removesuffix(".json").removesuffix(RESERVE).removesuffix(BALLAST)
         path = f"{HIDDEN}/workers/{name}"
         if spool.locks.alive(owner):
-            if not name.endswith(RESERVE) and spool.owners.info(owner) is None:
+            if not name.endswith(SPARE) and spool.owners.seen(owner) is None:
                 fix = "start that worker again: until then others do not know what it serves"
                 yield Problem("unreadable worker file", path, "of a live worker", fix)
         elif owner not in claiming:
@@ -230,7 +232,7 @@ def remove_worker(spool: Spool, name: str, owner: str) -> bool:
         return dead
 
 
-# Modes, control, journal
+# Modes, control
 
 
 def find_wrong_modes(spool: Spool) -> Iterator[Problem]:
@@ -268,24 +270,6 @@ def find_broken_control(spool: Spool) -> Iterator[Problem]:
         yield Problem("control file", f"{HIDDEN}/{CONTROL}", f"stops every worker: {error}", fix, level="fail")
 
 
-def find_torn_lines(spool: Spool) -> Iterator[Problem]:
-    for name in spool.journal.names():
-        torn, lines = count_lines(spool.journal, name)
-        if torn:
-            found = f"{torn} of {lines} lines cannot be read; they are skipped"
-            fix = "nothing: the metrics lack these attempts, no job is lost"
-            yield Problem("torn journal lines", f"{HIDDEN}/journal/{name}", found, fix)
-
-
-def count_lines(journal: Journal, name: str) -> tuple[int, int]:
-    torn = lines = 0
-    with suppress(FileNotFoundError), journal.open(name) as stream:
-        for text in stream:
-            lines += 1
-            torn += not is_entry(text)
-    return torn, lines
-
-
 SUPPORT_CHECKS: tuple[Callable[[Spool], Iterator[Problem]], ...] = (
     find_moved_folder,
     find_dead_claims,
@@ -297,5 +281,6 @@ SUPPORT_CHECKS: tuple[Callable[[Spool], Iterator[Problem]], ...] = (
     find_lone_locks,
     find_wrong_modes,
     find_broken_control,
+    find_strays_in_journal,
     find_torn_lines,
 )

@@ -26,7 +26,7 @@ from jobqueue.store.index import LEAVING, Index
 from jobqueue.store.intake import LARGEST, look
 from jobqueue.store.layout import SUFFIX, is_job_name, is_ours
 from jobqueue.store.limiting import Limiting
-from jobqueue.store.lines import Lines
+from jobqueue.store.lines import LOOK_EVERY, Lines
 from jobqueue.store.strangers import Strangers, arrival, stamp_of
 from jobqueue.store.taking import Taking
 from jobqueue.store.watch import Watch
@@ -48,6 +48,8 @@ LOOK_UP_EVERY = 0.001
 ENOUGH_TIME = 3600.0
 SKIP_FOR = 30.0
 PARENT = "parent:"
+SOON = "soon"
+"""Whoever could not be claimed for a reason that may be over in a moment: a locked key, a disk that refused."""
 
 
 class Claiming:
@@ -92,6 +94,7 @@ class Claiming:
         self.lock = threading.RLock()
         self.skipped_at = 0.0
         self.doubted_at = 0.0
+        self.soon_at = 0.0
         self.seen_control = Control()
         self.pause_ends: datetime | None = None
         self.seen_types: Set[str] | None = None
@@ -118,7 +121,7 @@ class Claiming:
                     try:
                         claim = self.try_claim(owner, name, types)
                     except OSError:
-                        self.index.keep(name, "skip")  # else this worker would never look at it again
+                        self.index.keep(name, SOON)  # else this worker would never look at it again
                         if not claims:
                             raise
                         break  # what was claimed already must be handed out
@@ -216,6 +219,9 @@ class Claiming:
         for reason in [reason for reason in self.index.held if reason.startswith(PARENT)]:
             if self.parent_state(reason.removeprefix(PARENT)) != "waiting":
                 self.index.release(reason)
+        if SOON in self.index.held and time.monotonic() - self.soon_at > LOOK_EVERY:
+            self.soon_at = time.monotonic()
+            self.index.release(SOON)
         if time.monotonic() - self.skipped_at > SKIP_FOR:
             self.skipped_at = time.monotonic()
             self.index.release("skip")
@@ -237,20 +243,32 @@ class Claiming:
             self.strangers.put_aside(name, seen)
             return None
         now = self.clock.now()
-        if job.created_at is None:
-            job = replace(job, created_at=arrival(seen))
+        if not ours and job.written_by is None:  # it waits since it came, whatever it says of when it was made
+            came = arrival(seen)
+            job = replace(job, created_at=job.created_at or came, updated_at=came)
         if job.finished:  # moved here by hand: a request to run it again
             job = reopened(job, now)
         verdict = judge(job, now, control=self.seen_control, types=types, parent_state=self.parent_state)
         if verdict.action != "run":
             self.not_now(name, job, verdict)
             return None
-        if not ours and job.idempotency_key is not None and (holder := self.take_key(job)) is not None:
-            message = f"its idempotency key is held by {holder}"
-            self.index.hold(name, LEAVING)
-            self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
+        if not ours and job.idempotency_key is not None and not self.has_key(name, job):
             return None
         return self.taking.try_take(name, seen, self.taking.claim_for(owner, name, job, now))
+
+    def has_key(self, name: str, job: Job) -> bool:
+        """Whether a dropped job has its idempotency key; one whose key is another's ends."""
+        try:
+            holder = self.take_key(job)
+        except BlockingIOError:
+            self.index.hold(name, SOON)
+            return False
+        if holder is None:
+            return True
+        message = f"its idempotency key is held by {holder}"
+        self.index.hold(name, LEAVING)
+        self.taking.endings.append((job.id, Failure(reason="duplicate", message=message)))
+        return False
 
     def not_now(self, name: str, job: Job, verdict: Verdict) -> None:
         if verdict.action == "end" and verdict.error is not None:
@@ -260,6 +278,8 @@ class Claiming:
             self.index.delay(name, stamp_of(verdict.until))
         else:
             self.index.hold(name, verdict.hold)
+            if self.pause_ends is None:  # the clock may have gone over the end of a pause, and back
+                self.pause_ends = self.seen_control.next_end(self.clock.now())
 
     def hear_control(self) -> None:
         """What people have told the queue; and pauses that end by themselves."""

@@ -14,6 +14,8 @@ from jobqueue.store import files
 T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 RESERVE_SIZE = 16 << 10
+BALLAST_SIZE = 128 << 10
+PIECE = 8 << 10
 FEW = 4
 """Up to this many files are synced one by one; more share one sync of the whole file system."""
 
@@ -40,17 +42,32 @@ class Scratch:
             self.number += 1
             return f"{self.prefix}{self.number}"
 
-    def write(self, blobs: Sequence[bytes]) -> list[str]:
+    def write(self, blobs: Sequence[bytes], *, reserve: bool = False) -> list[str]:
         """One temporary file for each blob, durable (if durability is strict) when this returns, or none at all.
 
-        On a full disk a single blob goes into the reserve, if there is one.
+        With `reserve` a single blob goes into the reserve where the disk is full. That is for whoever exchanges the file
+        with another, which becomes the next reserve; all else would use it up, and then nothing could finish.
         """
         try:
             return self.write_group(blobs)
         except OSError as error:
-            if error.errno not in FULL or self.reserve is None or len(blobs) != 1:
+            if not reserve or error.errno not in FULL or self.reserve is None or len(blobs) != 1:
                 raise
-            return [self.reserve.use(self.folder, self.new_name(), blobs[0], self.durable)]
+            return [self.write_reserve(self.reserve, blobs[0], error)]
+
+    def write_reserve(self, reserve: Reserve, blob: bytes, refused: OSError) -> str:
+        while True:
+            try:
+                return reserve.use(self.folder, self.new_name(), blob, self.durable)
+            except FileNotFoundError:  # somebody has removed it
+                raise refused from None
+            except OSError as error:  # more than its blocks can hold
+                if error.errno not in FULL or not self.make_room():
+                    raise
+
+    def make_room(self) -> bool:
+        """On a full disk: gives a piece of the ballast back to it; False where there is none left."""
+        return self.reserve is not None and self.reserve.give_way()
 
     def write_group(self, blobs: Sequence[bytes]) -> list[str]:
         names: list[str] = []
@@ -62,6 +79,8 @@ class Scratch:
                 names.append(name)
             if self.durable and not one_by_one:
                 files.sync_file_system(self.folder)
+            if self.reserve is not None and self.reserve.given:
+                self.reserve.refill(self.folder, self.new_name())
         except BaseException:
             self.discard(names)
             raise
@@ -104,13 +123,40 @@ class Scratch:
 
 class Reserve:
     """A small file that a worker keeps for a full disk: finishing a job needs a temporary file, and on a full disk only
-    finishing jobs would make room for one. What it changes places with becomes the next reserve."""
+    finishing jobs would make room for one. What it changes places with becomes the next reserve.
 
-    def __init__(self, folder: int, name: str) -> None:
+    Beside it lies the ballast. A larger outcome needs more blocks than its job had, and a folder needs one for each fifty
+    names or so: for those a piece of the ballast is given back, and taken again when there is room."""
+
+    def __init__(self, folder: int, name: str, ballast: str) -> None:
         self.folder = folder
         self.name = name
+        self.ballast = ballast
         self.used = ""
+        self.given = 0
         files.write_new(folder, name, bytes(RESERVE_SIZE))
+        try:
+            files.write_new(folder, ballast, bytes(BALLAST_SIZE))
+        except OSError:  # the reserve alone is better than none
+            self.given = BALLAST_SIZE
+
+    def give_way(self) -> bool:
+        if self.given >= BALLAST_SIZE:
+            return False
+        self.given += PIECE
+        try:
+            files.shorten(self.folder, self.ballast, BALLAST_SIZE - self.given)
+        except FileNotFoundError:
+            self.given = BALLAST_SIZE
+            return False
+        return True
+
+    def refill(self, folder: int, temporary: str) -> None:
+        """Where there is room for a whole one again; else what is left stays."""
+        with suppress(OSError):
+            files.write_new(folder, temporary, bytes(BALLAST_SIZE))
+            files.replace(folder, temporary, self.folder, self.ballast)
+            self.given = 0
 
     def use(self, folder: int, name: str, data: bytes, durable: bool) -> str:
         files.move(self.folder, self.name, folder, name)
@@ -129,9 +175,6 @@ class Reserve:
         self.used = ""
         files.move(folder, name, self.folder, self.name)
         return True
-
-    def drop(self) -> None:
-        files.remove(self.folder, self.name)
 
 
 class Ticket(Generic[T]):

@@ -94,6 +94,7 @@ class Rivals:
         self.conflicts = conflicts
         self.opened = opened
         self.made: dict[str, Job] = {}
+        self.older: dict[str, list[str]] = {}
 
     def of(self, job: Job) -> Located | None:
         """The job that keeps this one from being made: the one that runs, else the newest that waits."""
@@ -113,21 +114,27 @@ class Rivals:
         if job.concurrency_key is not None:
             self.made[job.concurrency_key] = job
 
-    def note(self, jobs: Sequence[Job]) -> dict[str, int]:
-        """Notes jobs that were made, and ends those whose place they take: how many, by the id of the new job."""
+    def announce(self, jobs: Sequence[Job]) -> None:
+        """Notes jobs before they are put in place: a crash in between must not hide them from the next ones."""
+        for key, file in self.opened.items():
+            made = [job for job in jobs if job.concurrency_key == key]
+            if any(job.on_conflict == "supersede" for job in made):
+                self.older[key] = [*self.conflicts.limiting.running(KEY + key), *self.conflicts.unfinished(file)]
+            if made:
+                self.conflicts.note(file, [job.id for job in made])
+
+    def settle(self, asked: Sequence[Job], jobs: Sequence[Job]) -> dict[str, int]:
+        """Notes the new names that jobs got, and ends those whose place they take: how many, by the id of the new job."""
         superseded = {}
         for key, file in self.opened.items():
             made = [job for job in jobs if job.concurrency_key == key]
+            if renamed := [job.id for job in made if job not in asked]:
+                self.conflicts.note(file, renamed)
             by = next((job.id for job in reversed(made) if job.on_conflict == "supersede"), None)
             if by is not None:
                 before = [job.id for job in made[: [job.id for job in made].index(by)]]
-                superseded[by] = self.end([*self.older(key, file), *before], by)
-            if made:
-                self.conflicts.note(file, [job.id for job in made])
+                superseded[by] = self.end([*self.older.get(key, ()), *before], by)
         return superseded
-
-    def older(self, key: str, file: int) -> list[str]:
-        return [*self.conflicts.limiting.running(KEY + key), *self.conflicts.unfinished(file)]
 
     def end(self, ids: Sequence[str], by: str) -> int:
         if not ids:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import IO, NamedTuple, Protocol
+from io import BufferedIOBase
+from typing import NamedTuple, Protocol
 
 
 class JournalFile(NamedTuple):
@@ -27,7 +28,7 @@ class JournalFiles(Protocol):
     def look(self) -> list[JournalFile]:
         """The files that count now, in the order of their names."""
 
-    def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
+    def open(self, name: str) -> AbstractContextManager[BufferedIOBase]:
         """The lines of a file, unpacked. `OSError` where it is gone."""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from jobqueue.errors import Unsupported
@@ -96,6 +97,17 @@ def overwrite(folder: int, name: str, data: bytes, *, sync: bool) -> None:
         os.ftruncate(file, len(data))
         if sync:
             sync_file(file)
+    finally:
+        os.close(file)
+
+
+def shorten(folder: int, name: str, size: int) -> None:
+    """Gives back the blocks behind `size`; some file systems let others have them only once that is on disk."""
+    step("shorten")
+    file = os.open(name, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), dir_fd=folder)
+    try:
+        os.ftruncate(file, size)
+        os.fsync(file)
     finally:
         os.close(file)
 
@@ -189,6 +201,26 @@ def open_to_look(folder: int, name: str) -> int:
         return os.open(name, LOOK | NO_ATIME, dir_fd=folder)
     except PermissionError:  # only a file's owner may ask for that
         return os.open(name, LOOK, dir_fd=folder)
+
+
+def open_regular(folder: int, name: str) -> int:
+    """A descriptor for reading of what is a regular file, and FileNotFoundError for a pipe or a folder of this name."""
+    file = os.open(name, LOOK, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", name)
+    return file
+
+
+def names_in(folder: int) -> Iterator[str]:
+    """The names in a folder, one by one: for one with a million names, where a list of all takes half a second."""
+    again = open_folder(".", folder)  # a listing moves the position of its descriptor, which others use
+    try:
+        with os.scandir(again) as entries:
+            for entry in entries:
+                yield entry.name
+    finally:
+        os.close(again)
 
 
 def read_small(folder: int, name: str, limit: int = 1 << 20) -> bytes:

@@ -7,6 +7,7 @@
       failed/   <id>.json  <id>.reason the reason of a rejected drop, beside its untouched bytes
       .jobqueue/
         tmp/ locks/ workers/ keys/ limits/ cancel/ trash/ journal/   arrivals  control.json
+        processed/                                           which items are done, see processed.py
         progress/ checkpoints/ items/ logs/ artifacts/       what running jobs leave, see notes.py
         output/                                              what detached workers say, see launching.py
         cache/                                               what was derived, made when it is needed, see cache.py
@@ -30,7 +31,7 @@ NOTES_FOLDERS = ("progress", "checkpoints", "items", "logs", "artifacts")
 OUTPUT = "output"
 CACHE = "cache"
 SUPPORT_FOLDERS = (
-    *("tmp", "locks", "workers", "keys", "limits", "cancel", "trash", "journal", "schedules"),
+    *("tmp", "locks", "workers", "keys", "limits", "cancel", "trash", "journal", "schedules", "processed"),
     *NOTES_FOLDERS,
     OUTPUT,
 )
@@ -41,11 +42,15 @@ RULING = "control"
 STARTING = "starting"
 SCHEDULES = "schedules"
 RETENTION = "retention"
-SHARED_LOCKS = (MAINTENANCE, RULING, STARTING, SCHEDULES, RETENTION)
+KEEPING = "journal"
+SHARED_LOCKS = (MAINTENANCE, RULING, STARTING, SCHEDULES, RETENTION, KEEPING)
 
 SUFFIX = ".json"
 REASON = ".reason"
 RESERVE = ".reserve"
+BALLAST = ".ballast"
+SPARE = (RESERVE, BALLAST)
+"""What a worker keeps for a full disk, see commit.py."""
 OPERATION = "op-"
 SECOND = "~2"
 LONGEST_NAME = 255

@@ -23,12 +23,12 @@ from jobqueue.model.job import Job
 from jobqueue.model.limit import Limit
 from jobqueue.model.retention import Resting
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.model.told import shown_running
 from jobqueue.model.transition import Transition
 from jobqueue.store.base import (
     Change,
     Claim,
     Digest,
+    Kept,
     Located,
     Notes,
     Page,
@@ -37,11 +37,10 @@ from jobqueue.store.base import (
     WorkerInfo,
     asked_to_stop,
     digest,
-    left_behind,
 )
 from jobqueue.store.derived import Cache, JournalFiles
 from jobqueue.store.memory_bounds import MemoryBounds
-from jobqueue.store.memory_jobs import copied, key_holds, last_change, refused, rescued, resting, urgency
+from jobqueue.store.memory_jobs import copied, key_holds, live, page, refused, rescued, resting, urgency
 from jobqueue.store.memory_journal import MemoryJournal
 from jobqueue.store.memory_notes import MemoryNotes
 from jobqueue.store.recording import Recording
@@ -58,13 +57,13 @@ class MemoryStore:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self.notes: Notes = MemoryNotes()
         self._changed = threading.Condition()
         self._jobs: dict[str, Located] = {}
         self._trash: dict[str, Located] = {}
         self._claims: dict[int, Claim] = {}
         self._ids_of_key: defaultdict[str, list[str]] = defaultdict(list)
         self._journal = MemoryJournal()
+        self.notes: Notes = MemoryNotes(self._journal)
         self._recording = Recording(self._journal, self.notes, self._clock)
         self._workers: dict[str, WorkerInfo] = {}
         self._control = Control()
@@ -218,11 +217,18 @@ class MemoryStore:
             return [claim.job.id for claim in orphans if self._apply(claim, self._rescued(claim))]
 
     def _rescued(self, claim: Claim) -> Transition:
-        told = left_behind(self.notes, claim.job.id, claim.job.next_attempt)
-        return rescued(claim, self._workers[claim.owner], self._clock.now(), self._jobs[claim.job.id].cancelling, told)
+        cancelling = self._jobs[claim.job.id].cancelling
+        return rescued(claim, self._workers[claim.owner], self._clock.now(), cancelling, self.notes)
 
     def sweep(self) -> int:
-        return 0
+        return sum(self.sweeping())
+
+    def sweeping(self) -> Iterator[int]:
+        return iter(())
+
+    def keep_journal(self, now: datetime, age: float | None, *, dry_run: bool = False) -> Iterator[Kept | None]:
+        with self._changed:
+            return iter(list(self._journal.keep(now, age, dry_run)))
 
     def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
         with self._changed:
@@ -252,13 +258,7 @@ class MemoryStore:
         with self._changed:
             if id not in self._jobs:
                 raise JobNotFound(id, "it was purged, and restore() brings it back" if id in self._trash else "")
-            return self._live(self._jobs[id])
-
-    def _live(self, located: Located) -> Located:
-        """With what a running attempt has said so far."""
-        if located.status is not Status.CLAIMED:
-            return located
-        return replace(located, job=shown_running(located.job, self.notes.progress(located.job.id)))
+            return live(self._jobs[id], self.notes)
 
     def where(self, id: str) -> Status | None:
         with self._changed:
@@ -288,12 +288,8 @@ class MemoryStore:
         offset: int = 0,
     ) -> Page:
         with self._changed:
-            found = [self._live(located) for located in self._jobs.values() if located.status in statuses]
-        found = [located for located in found if where is None or where.matches(located.job)]
-        found.sort(key=urgency if order == "urgent" else last_change)
-        if order == "newest":
-            found.reverse()
-        return Page(found[offset : None if limit is None else offset + limit], len(found))
+            found = [live(located, self.notes) for located in self._jobs.values() if located.status in statuses]
+        return page(found, where, order, limit, offset)
 
     def attempts(self, *, since: datetime | None = None) -> Iterator[AttemptEntry]:
         return self._journal.attempts(since)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
-from jobqueue.model.filter import LONG_AGO, when
+from jobqueue.model.filter import LONG_AGO, Filter, when
 from jobqueue.model.job import Job
 from jobqueue.model.names import ID
 from jobqueue.model.retention import Resting
-from jobqueue.model.status import FINISHED
+from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.times import parse_duration
-from jobqueue.model.told import Told, tell
+from jobqueue.model.told import shown_running, tell
 from jobqueue.model.transition import NO_POLICY, Run, Transition, lost, release
-from jobqueue.store.base import Change, Claim, Located, WorkerInfo
+from jobqueue.store.base import Change, Claim, Located, Notes, Page, WorkerInfo, left_behind
 
 
 def refused(located: Located, why: str) -> Change:
@@ -47,14 +49,32 @@ def last_change(located: Located) -> datetime:
     return when(located.job)
 
 
+def page(found: Sequence[Located], where: Filter | None, order: str, limit: int | None, offset: int) -> Page:
+    matching = [located for located in found if where is None or where.matches(located.job)]
+    matching.sort(key=urgency if order == "urgent" else last_change)
+    if order == "newest":
+        matching.reverse()
+    return Page(matching[offset : None if limit is None else offset + limit], len(matching))
+
+
 def resting(job: Job) -> Resting:
     return Resting(when(job), job.id, len(msgspec.json.encode(job)))
 
 
-def rescued(claim: Claim, info: WorkerInfo, now: datetime, cancelled: bool, told: Told | None) -> Transition:
-    """What becomes of a job whose worker is gone; `told` is what its attempt had said."""
-    run = Run(claim.owner, claim.claimed_at, now)
+def live(located: Located, notes: Notes) -> Located:
+    """With what a running attempt has said so far."""
+    if located.status is not Status.CLAIMED:
+        return located
+    return replace(located, job=shown_running(located.job, notes.progress(located.job.id)))
+
+
+def rescued(claim: Claim, info: WorkerInfo, now: datetime, cancelled: bool, notes: Notes) -> Transition:
+    """What becomes of a job whose worker is gone."""
+    job = claim.job
+    run = Run(claim.owner, claim.claimed_at, now, info.ran(job))
     if info.handed_back and not cancelled:
-        return release(claim.job, run)
-    transition = lost(claim.job, run, policy=info.policies.get(claim.job.type, NO_POLICY), cancelled=cancelled)
-    return transition if told is None else tell(transition, told)
+        decided = release(job, run)
+    else:
+        decided = lost(job, run, policy=info.policies.get(job.type, NO_POLICY), cancelled=cancelled)
+    told = left_behind(notes, job.id, job.next_attempt)
+    return decided if told is None else tell(decided, told)

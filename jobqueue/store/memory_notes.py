@@ -8,14 +8,17 @@ import tempfile
 import threading
 import weakref
 from collections import defaultdict
+from collections.abc import Set
 from typing import Any
 
 import msgspec
 
+from jobqueue.model.entry import ItemEntry
 from jobqueue.model.progress import Progress
 from jobqueue.store.base import LARGEST_ARTIFACTS
 from jobqueue.store.logfile import leave_out, section
-from jobqueue.store.notes import MAX_LOG_SIZE, check_artifact, check_artifact_name, encode_checkpoint
+from jobqueue.store.memory_journal import MemoryJournal
+from jobqueue.store.notes import MAX_LOG_SIZE, TOLD, check_artifact, check_artifact_name, encode_checkpoint, untold_items
 
 
 class MemoryLog:
@@ -45,8 +48,9 @@ class MemoryNotes:
 
     address = ""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: MemoryJournal | None = None) -> None:
         self.lock = threading.Lock()
+        self.journal = journal or MemoryJournal()
         self.said: dict[str, Progress] = {}
         self.checkpoints: dict[str, bytes] = {}
         self.rows: defaultdict[str, list[bytes]] = defaultdict(list)
@@ -66,8 +70,16 @@ class MemoryNotes:
     def set_checkpoint(self, id: str, state: Any) -> None:
         self.checkpoints[id] = encode_checkpoint(state)
 
-    def items(self, id: str) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(row) for row in self.rows.get(id, ())]
+    def items(self, id: str, *, untold: bool = False) -> list[dict[str, Any]]:
+        found = [msgspec.json.decode(row) for row in self.rows.get(id, ())]
+        return untold_items(found) if untold else [row for row in found if row != TOLD]
+
+    def items_told(self, id: str) -> None:
+        self.add_item(id, TOLD)
+
+    def processed(self, type: str, version: str, track: str) -> Set[str]:
+        entries = (entry for entry in self.journal.entries[:] if isinstance(entry, ItemEntry))
+        return {entry.key for entry in entries if (entry.type, entry.version, entry.track) == (type, version, track)}
 
     def add_item(self, id: str, item: dict[str, Any]) -> None:
         self.rows[id].append(msgspec.json.encode(item))

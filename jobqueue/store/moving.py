@@ -24,7 +24,7 @@ from jobqueue.store.base import Notes
 from jobqueue.store.codec import encode
 from jobqueue.store.commit import FULL, Scratch
 from jobqueue.store.folder import Folder, Place
-from jobqueue.store.intake import Look, look
+from jobqueue.store.intake import GONE, Look, look
 from jobqueue.store.layout import (
     REASON,
     SUFFIX,
@@ -85,6 +85,7 @@ class Moving:
         self.clock = clock
         self.notes = notes
         self.marks_seen = (-1, False)
+        self.said_last = ""
 
     def carry_out(self, outcomes: Sequence[Outcome]) -> list[str | None]:
         """Moves a group; for each the name it got, or None where its file was no longer there."""
@@ -102,7 +103,7 @@ class Moving:
 
     def carry_out_group(self, outcomes: Sequence[Outcome]) -> list[str | None]:
         written = [outcome for outcome in outcomes if outcome.transition is not None]
-        temporary = self.scratch.write([self.body(outcome) for outcome in written])
+        temporary = self.scratch.write([self.body(outcome) for outcome in written], reserve=True)
         try:
             lost_ones = self.exchange(written, temporary)
             self.recording.attempts(
@@ -157,6 +158,9 @@ class Moving:
                 new_name = free_name(copy_name(new_name), lambda other_name: files.exists(target, other_name))
             except FileNotFoundError:
                 return None
+            except OSError as error:  # a folder may need one more block for a name
+                if error.errno not in FULL or not self.scratch.make_room():
+                    raise
 
     # -- marks: somebody asked a running job to stop
 
@@ -198,7 +202,8 @@ class Moving:
             attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
             decided.append(Outcome(held, transition.to, transition, attempt))
         names = self.carry_out(decided)
-        self.unmark_all(outcome.held.name for outcome in decided if outcome.to in FINISHED)
+        ended = [outcome for outcome, name in zip(decided, names, strict=True) if name is not None and outcome.to in FINISHED]
+        self.unmark_all(outcome.held.name for outcome in ended)  # not for one that was taken away: it may run elsewhere
         return names
 
     def why_cancelled(self, name: str) -> str:
@@ -326,5 +331,8 @@ class Moving:
             files.move(source, reason_name(name), target, reason_name(name))
 
     def in_trash(self, name: str) -> Job | None:
+        return self.look_in_trash(name).job
+
+    def look_in_trash(self, name: str) -> Look:
         """`name` may come out of a file that others can write to: only the name of a job is looked for."""
-        return look(self.folder.fds["trash"], name).job if file_name(job_id(name)) == name else None
+        return look(self.folder.fds["trash"], name) if file_name(job_id(name)) == name else GONE

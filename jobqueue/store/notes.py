@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from typing import Any
 
@@ -27,8 +28,10 @@ from jobqueue.store.base import LARGEST_ARTIFACTS
 from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder
+from jobqueue.store.journal import Journal
 from jobqueue.store.layout import HIDDEN, LONGEST_NAME, file_name, note_name, os_bytes
 from jobqueue.store.logfile import FileLog, read_log
+from jobqueue.store.processed import Processed
 
 MAX_LOG_SIZE = 1 << 20
 LONGEST_ARTIFACT_NAME = 200
@@ -37,6 +40,8 @@ COPY_AT_ONCE = 1 << 20
 encode = msgspec.json.Encoder().encode
 ENDINGS = {"progress": ".json", "checkpoints": ".json", "items": ".rows", "logs": ".log", "artifacts": ""}
 LINE_FEED = b"\n"
+TOLD: dict[str, Any] = {"in_journal": True}
+"""A line among the items of a job: those before it are in the journal."""
 
 
 class FileNotes:
@@ -49,6 +54,7 @@ class FileNotes:
         self.max_log_size = max_log_size
         self.passing = Scratch(self.fds["tmp"], durable=False)
         self.lasting = Scratch(self.fds["tmp"], durable)
+        self.done_items = Processed(self.fds["processed"], Journal(self.fds["journal"]))
         self.address = json.dumps([str(folder.path), durable, max_log_size])
 
     # -- progress
@@ -87,7 +93,7 @@ class FileNotes:
 
     # -- items
 
-    def items(self, id: str) -> list[dict[str, Any]]:
+    def items(self, id: str, *, untold: bool = False) -> list[dict[str, Any]]:
         try:
             lines = read_whole(self.fds["items"], note_name(name_of(id), ".rows")).split(LINE_FEED)
         except OSError:
@@ -96,7 +102,13 @@ class FileNotes:
         for line in lines:
             with suppress(*UNREADABLE):
                 found.append(msgspec.json.decode(line, type=dict[str, Any]))
-        return found
+        return untold_items(found) if untold else [row for row in found if row != TOLD]
+
+    def items_told(self, id: str) -> None:
+        self.add_item(id, TOLD)
+
+    def processed(self, type: str, version: str, track: str) -> Set[str]:
+        return self.done_items.keys(type, version, track)
 
     def add_item(self, id: str, item: dict[str, Any]) -> None:
         with suppress(OSError):  # a full disk: an item whose line is lost is done again by the next attempt
@@ -154,9 +166,11 @@ class FileNotes:
                 else:
                     self.forget_artifacts(name)
 
-    def ids(self) -> set[str]:
-        """All jobs that have notes, whether they exist or not."""
-        return {name.removesuffix(ending) for folder, ending in ENDINGS.items() for name in os.listdir(self.fds[folder])}
+    def ids(self) -> Iterator[str]:
+        """All jobs that have notes, whether they exist or not; one with several of them comes several times."""
+        for folder, ending in ENDINGS.items():
+            for name in files.names_in(self.fds[folder]):
+                yield name.removesuffix(ending)
 
     def last_change(self, id: str) -> float:
         """When the latest of its notes was made or moved here; seconds since 1970, by a clock that nobody can set back."""
@@ -176,6 +190,12 @@ class FileNotes:
             finally:
                 os.close(folder)
             files.remove_folder(self.fds["artifacts"], stem)
+
+
+def untold_items(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those behind the last mark."""
+    marks = [number for number, row in enumerate(rows, 1) if row == TOLD]
+    return rows[marks[-1] if marks else 0 :]
 
 
 def open_notes(address: str) -> FileNotes:

@@ -13,7 +13,7 @@ from jobqueue.store.base import WorkerInfo
 from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.commit import Reserve, Scratch
 from jobqueue.store.folder import Folder
-from jobqueue.store.layout import RESERVE, folders_of
+from jobqueue.store.layout import SPARE, folders_of
 from jobqueue.store.locks import Locks, new_owner
 
 SAID = ".json"
@@ -29,11 +29,16 @@ class Owners:
     def join(self, info: WorkerInfo) -> str:
         owner = info.owner or new_owner("worker")
         self.locks.take(owner)
-        for claim_folder in folders_of(owner):
-            self.folder.make_claim_folder(claim_folder)
-        self.write(owner, replace(info, owner=owner))
+        try:
+            for claim_folder in folders_of(owner):
+                self.folder.make_claim_folder(claim_folder)
+            self.write(owner, replace(info, owner=owner))
+        except BaseException:
+            self.leave(owner)
+            raise
         with suppress(OSError):  # a disk that is full already: then there is none
-            self.scratch.reserve = Reserve(self.workers, owner + RESERVE)
+            self.scratch.reserve = None
+            self.scratch.reserve = Reserve(self.workers, *(owner + ending for ending in SPARE))
         return owner
 
     def hand_back(self, owner: str) -> None:
@@ -51,14 +56,14 @@ class Owners:
 
     def forget(self, owner: str) -> None:
         """Removes what it said of itself, and its reserve."""
-        files.remove(self.workers, owner + SAID)
-        files.remove(self.workers, owner + RESERVE)
+        for ending in (SAID, *SPARE):
+            files.remove(self.workers, owner + ending)
 
     def alive(self) -> list[WorkerInfo]:
         found = []
-        for name in sorted(os.listdir(self.workers)):
+        for name in sorted(os.listdir(self.folder.fds["workers"])):
             owner = name.removesuffix(SAID)
-            if owner != name and self.locks.alive(owner) and (info := self.info(owner)) is not None:
+            if owner != name and self.locks.alive(owner) and (info := self.seen(owner)) is not None:
                 found.append(info)
         return found
 
@@ -66,8 +71,15 @@ class Owners:
         self.scratch.replace(self.workers, owner + SAID, msgspec.json.encode(info))
 
     def info(self, owner: str) -> WorkerInfo | None:
+        """What a worker has said of itself. Raises where that cannot be read now: a job's fate may hang on it."""
         try:
             info = msgspec.json.decode(files.read_small(self.workers, owner + SAID), type=WorkerInfo)
-        except (OSError, *UNREADABLE):
+        except (FileNotFoundError, *UNREADABLE):
             return None
         return replace(info, owner=owner)  # whose it is, its name says: from an owner paths are made
+
+    def seen(self, owner: str) -> WorkerInfo | None:
+        """The same for whoever only looks."""
+        with suppress(OSError):
+            return self.info(owner)
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -169,9 +170,11 @@ class Putting:
                 new.append((number, job))
             if taken:
                 self.keys.settle()
-            self.conflicts.note_waiting((job for _, job in new), rivals.opened)
-            stored = self.add([job for _, job in new])
-            superseded = rivals.note(stored)
+            asked = [job for _, job in new]
+            self.conflicts.note_waiting(asked, rivals.opened)
+            rivals.announce(asked)
+            stored = self.add(asked)
+            superseded = rivals.settle(asked, stored)
         for (number, _), job in zip(new, stored, strict=True):
             answers[number] = Put(Located(job, Status.PENDING), "created", superseded.get(job.id, 0))
         return [answer for answer in answers if answer is not None]
@@ -194,15 +197,23 @@ class Putting:
         return None
 
     def take_key(self, job: Job) -> str | None:
-        """Takes the idempotency key of a dropped job, or says which other job has it."""
+        """Takes the idempotency key of a dropped job, or says which other job has it.
+
+        Raises `BlockingIOError` where somebody is making a job for it: a worker must not wait for one that may be stopped.
+        """
         key = f"key:{job.idempotency_key}"
-        with self.keys.locked([key]) as locked:
-            holder = self.holder(job, locked[key], given_ids=False)
+        file = self.keys.try_locked(self.keys.file_name(key))
+        if file is None:
+            raise BlockingIOError(f"a job is being made for the key {job.idempotency_key!r}")
+        try:
+            holder = self.holder(job, file, given_ids=False)
             if holder is not None and holder.job.id != job.id:
                 return holder.job.id
             if holder is None:
-                self.keys.write(locked[key], KeyRecord(key=key, id=job.id, scope=job.key_scope, made_at=self.clock.now()))
+                self.keys.write(file, KeyRecord(key=key, id=job.id, scope=job.key_scope, made_at=self.clock.now()))
                 self.keys.settle()
+        finally:
+            os.close(file)
         return None
 
     def key_is_free(self, record: KeyRecord) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -39,12 +40,16 @@ class Recording:
 
     def attempts(self, ended: Iterable[tuple[Job, Attempt, bool]]) -> None:
         """Attempts that have ended, each with whether it may have recorded items."""
-        self.write([entry for job, attempt, noted in ended for entry in self.entries(job, attempt, noted)])
-
-    def entries(self, job: Job, attempt: Attempt, noted: bool) -> Iterator[Entry]:
-        yield attempt_entry(job, attempt, self.host)
-        if noted:
-            yield from item_entries(job, attempt, self.notes.items(job.id))
+        entries: list[Entry] = []
+        told: list[str] = []
+        for job, attempt, noted in ended:
+            entries.append(attempt_entry(job, attempt, self.host))
+            if noted and (items := item_entries(job, attempt, self.notes.items(job.id, untold=True))):
+                entries += items
+                told.append(job.id)
+        self.journal.append(entries, self.clock.now())
+        for id in told:
+            self.notes.items_told(id)
 
     def enqueued(self, puts: Sequence[Put]) -> None:
         created = [put.located.job for put in puts if put.outcome == "created"]
@@ -94,4 +99,6 @@ class Recording:
         )
 
     def write(self, entries: Sequence[Entry]) -> None:
-        self.journal.append(entries, self.clock.now())
+        """What was done is done, whether or not the journal can tell of it."""
+        with suppress(OSError):
+            self.journal.append(entries, self.clock.now())

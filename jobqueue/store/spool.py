@@ -30,7 +30,7 @@ from jobqueue.model.status import Status
 from jobqueue.model.transition import SUPERSEDED, Transition
 from jobqueue.store import files
 from jobqueue.store.arrivals import ANY, Arrivals
-from jobqueue.store.base import Change, Claim, Digest, Located, Notes, Page, Put, Schedules, WorkerInfo
+from jobqueue.store.base import Change, Claim, Digest, Kept, Located, Notes, Page, Put, Schedules, WorkerInfo
 from jobqueue.store.bounds import Bounds
 from jobqueue.store.cache import FileCache
 from jobqueue.store.claiming import Claiming
@@ -38,6 +38,7 @@ from jobqueue.store.commit import Scratch
 from jobqueue.store.derived import Cache, JournalFiles
 from jobqueue.store.folder import Folder
 from jobqueue.store.journal import Journal
+from jobqueue.store.keeping import Keeping
 from jobqueue.store.keys import Keys
 from jobqueue.store.layout import (
     MAINTENANCE,
@@ -119,7 +120,9 @@ class Spool:
             self.clock,
             max_file_size,
         )
-        self.verbs = Verbs(self.folder, self.scratch, self.arrivals, self.reading, self.moving, self.clock)
+        self.verbs = Verbs(
+            self.folder, self.scratch, self.arrivals, self.reading, self.moving, self.rescuing.rescue, self.clock
+        )
         self.claiming = Claiming(
             self.folder,
             self.clock,
@@ -221,9 +224,17 @@ class Spool:
         return moved
 
     def sweep(self) -> int:
+        return sum(self.sweeping())
+
+    def sweeping(self) -> Iterator[int]:
         """Clears away old trash and temporary files and the keys of jobs that are gone; one worker at a time."""
         with self.locks.try_hold(MAINTENANCE) as ours:
-            return sweep(self.folder, self.keys, self.putting.key_is_free, self.file_notes) + self.bounds.sweep() if ours else 0
+            if ours:
+                yield from sweep(self.folder, self.keys, self.putting.key_is_free, self.file_notes)
+                yield self.bounds.sweep()
+
+    def keep_journal(self, now: datetime, age: float | None, *, dry_run: bool = False) -> Iterator[Kept | None]:
+        return Keeping(self.journal, self.scratch).keep(now, age, dry_run=dry_run)
 
     def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
         return self.reading.resting(status) if ids is None else self.reading.resting_of(status, ids)
@@ -370,7 +381,7 @@ class Spool:
             self.closed = True
             self.claiming.close()
             self.arrivals.close()
-            self.journal.close()
+            self.journal.close(self.clock.now())
             self.locks.close()
             self.folder.close()
 

@@ -74,7 +74,7 @@ class Taking:
         self.index.forget(name)
         if new_name != name:
             claim = replace(claim, job=replace(claim.job, id=job_id(new_name)), token=(claim_folder, new_name))
-        return self.check(target, new_name, seen, claim)
+        return self.check(target, new_name, name, seen, claim)
 
     def move(self, name: str, target: int, new_name: str) -> str:
         """The rename that is the claim; a name that runs here already gets a number behind it."""
@@ -85,25 +85,25 @@ class Taking:
             except FileExistsError:
                 new_name = copy_name(new_name)
 
-    def check(self, target: int, name: str, seen: Look, claim: Claim) -> Claim | None:
-        """What was moved must be what was read: an editor may have put another file in its place in between."""
+    def check(self, target: int, name: str, old_name: str, seen: Look, claim: Claim) -> Claim | None:
+        """What was moved must be what was read: an editor may have put another file in its place in between, or another
+        worker the same job after an attempt. What goes back gets its old name again: by that its owner knows it."""
         try:
             taken = os.stat(name, dir_fd=target, follow_symlinks=False)
         except FileNotFoundError:  # taken away by hand at once
             return None
         if (taken.st_ino, taken.st_mtime_ns, taken.st_size) != seen.mark:
-            self.index.add(self.put_back(target, name))
+            self.index.add(self.put_back(target, name, old_name))
             return None
         if self.cancel_asked(name):  # not into the index again: this very pass would take it again, and again
-            back = self.put_back(target, name)
+            back = self.put_back(target, name, old_name)
             self.index.keep(back, LEAVING)
             self.endings.append((job_id(back), Failure(reason="cancelled", message="cancelled")))
             return None
         return claim
 
-    def put_back(self, target: int, name: str) -> str:
+    def put_back(self, target: int, name: str, new_name: str) -> str:
         """Out of the claim folder, back to pending/; the name that it got there."""
-        new_name = name
         while True:
             try:
                 files.move(target, name, self.folder.pending, new_name)

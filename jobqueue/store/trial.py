@@ -127,7 +127,7 @@ def try_lock(place: Trial) -> Finding:
 def try_events(place: Trial) -> Finding:
     files.write_new(place.fd, "quiet.json", b"{}")
     names: SimpleQueue[str] = SimpleQueue()
-    watch = Watch(str(place.path), names)
+    watch = Watch(str(place.path), names, quiet=True)
     try:
         if not watch.start():
             return Finding("warn", "events", f"none ({watch.broken}): polling every 50 ms", "see fs.inotify in sysctl")

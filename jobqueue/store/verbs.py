@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -19,49 +20,64 @@ from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Change, Located, asked_to_stop
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
-from jobqueue.store.layout import SUFFIX, file_name, is_job_name, job_id, reason_name
+from jobqueue.store.layout import OPERATION, SUFFIX, file_name, is_job_name, job_id, reason_name
 from jobqueue.store.moving import AT_ONCE, Held, Moving, Outcome
 from jobqueue.store.reading import Reading
 
+TRIES = 100
+"""How often a job that others keep moving is looked for."""
+PATIENCE, A_MOMENT = 1.0, 0.0005
+"""Seconds that another operation gets to end (it may be stopped), and between two looks at it."""
 Decision = Callable[[Job], Transition]
 
 
 class Verbs:
+    """`rescue` takes back what dead owners hold."""
+
     def __init__(
-        self, folder: Folder, scratch: Scratch, arrivals: Arrivals, reading: Reading, moving: Moving, clock: Clock
+        self,
+        folder: Folder,
+        scratch: Scratch,
+        arrivals: Arrivals,
+        reading: Reading,
+        moving: Moving,
+        rescue: Callable[[], object],
+        clock: Clock,
     ) -> None:
         self.folder = folder
         self.scratch = scratch
         self.arrivals = arrivals
         self.reading = reading
         self.moving = moving
+        self.rescue = rescue
         self.clock = clock
 
     def cancel(self, ids: Sequence[str], message: str = "cancelled") -> list[Change]:
         decide: Decision = lambda job: cancel(job, self.clock.now(), message)  # noqa: E731
         changes = self.operate(ids, (Status.PENDING,), decide, "cancelled")
-        return [self.ask_to_stop(change, message) if is_elsewhere(change) else change for change in changes]
+        return [self.ask_to_stop(change, message) if is_claimed(change) else change for change in changes]
 
     def ask_to_stop(self, change: Change, message: str) -> Change:
         """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
         name = change.id + ".json"
         self.moving.mark_cancel(name, message)
-        place = self.folder.find(change.id)
+        place = self.find(change.id)
         if place is not None and place.status is Status.CLAIMED:
             located = self.reading.read(place)
             return Change(change.id, "cancelling", located, self.how_it_stops(located))
         self.moving.unmark(name)
-        if place is not None and place.status is Status.PENDING:
+        if place is None:
+            return change
+        if place.status is Status.PENDING:
             return self.cancel([change.id], message)[0]
-        ran = change.located is not None and change.located.status is Status.CLAIMED
-        located = self.reading.read(place) if place is not None else None
-        if ran and located is not None and located.job.cancelled:  # it saw the mark before we could look
-            return Change(change.id, "changed", located)
-        return change
+        located = self.reading.read(place)
+        if located is not None and located.job.cancelled and not in_hands(change.located):
+            return Change(change.id, "changed", located)  # it saw the mark before we could look
+        return self.refused(change.id, located, "cancelled") if located is not None else change
 
     def how_it_stops(self, located: Located | None) -> str:
         """What to expect of a running job that was asked to stop."""
-        info = self.moving.owners.info(located.owner) if located is not None and located.owner is not None else None
+        info = self.moving.owners.seen(located.owner) if located is not None and located.owner is not None else None
         return asked_to_stop(info.executor if info is not None else "process")
 
     def retry(self, ids: Sequence[str], *, run_after: datetime | None = None) -> list[Change]:
@@ -77,41 +93,57 @@ class Verbs:
             with self.moving.operation() as owner:
                 outcomes: list[Outcome] = []
                 for id in dict.fromkeys(ids[start : start + AT_ONCE]):
-                    held = self.seize(id, allowed, owner, verb)
-                    if isinstance(held, Change):
-                        changes[id] = held
+                    seized = self.seize(id, allowed, owner, verb)
+                    if isinstance(seized, Change):
+                        changes[id] = seized
                     else:
-                        outcomes.append(self.decided(held, decide))
+                        outcomes.append(self.decided(*seized, decide))
                 for outcome, name in zip(outcomes, self.moving.carry_out(outcomes), strict=True):
                     changes[job_id(outcome.held.name)] = self.change_of(outcome, name, verb)
                 self.moving.unmark_all(outcome.held.name for outcome in outcomes if outcome.to in FINISHED)
         return [changes[id] for id in ids]
 
-    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> Held | Change:
-        place = self.folder.find(id)
-        while place is not None and place.status in allowed:
-            try:
-                held = self.moving.seize(place, owner)
-            except PermissionError as error:
-                return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
-            if held is not None:
-                if place.status is Status.FAILED:
-                    files.remove(place.folder, reason_name(place.name))
-                return held
-            place = self.folder.find(id)  # somebody was faster; where is it now?
-        return self.refusal(id, place, verb)
+    def seize(self, id: str, allowed: Sequence[Status], owner: str, verb: str) -> tuple[Held, Place] | Change:
+        """Takes a job from where it is; or says where it is instead. While others move it, it is looked for again."""
+        for _ in range(TRIES):
+            place = self.find(id)
+            if place is None:
+                break
+            if place.status in allowed:
+                try:
+                    held = self.moving.seize(place, owner)
+                except PermissionError as error:
+                    return Change(id, "refused", self.reading.read(place), f"{id} cannot be moved ({error.strerror})")
+                if held is not None:
+                    return held, place
+            elif (located := self.reading.read(place)) is not None:
+                return self.refused(id, located, verb)
+        return Change(id, "missing", None, f"no job {id!r} in this queue")
 
-    def refusal(self, id: str, place: Place | None, verb: str) -> Change:
-        located = self.reading.read(place) if place is not None else None
-        if located is None:
-            return Change(id, "missing", None, f"no job {id!r} in this queue")
+    def find(self, id: str) -> Place | None:
+        """Where a job is. One that another operation holds does not run, and where it goes is known in a moment."""
+        place = self.folder.find(id)
+        patience = time.monotonic() + PATIENCE
+        while place is not None and place.claim_folder.startswith(OPERATION) and time.monotonic() < patience:
+            if self.moving.locks.alive(place.claim_folder):
+                time.sleep(A_MOMENT)
+            else:
+                self.rescue()
+            place = self.folder.find(id)
+        return place
+
+    def refused(self, id: str, located: Located, verb: str) -> Change:
         return Change(id, "refused", located, f"{id} is {located.status} and cannot be {verb}")
 
-    def decided(self, held: Held, decide: Decision) -> Outcome:
-        job = self.moving.look_at(held).job
-        if job is None:  # a rejected drop: back to pending/ as it is, to be looked at again
+    def decided(self, held: Held, place: Place, decide: Decision) -> Outcome:
+        seen = self.moving.look_at(held)
+        if seen.skip:  # it cannot be read now: back to where it was
+            return Outcome(held, place.status)
+        if place.status is Status.FAILED:
+            files.remove(place.folder, reason_name(place.name))
+        if seen.job is None:  # a rejected drop: back to pending/ as it is, to be looked at again
             return Outcome(held, Status.PENDING)
-        transition = decide(job)
+        transition = decide(seen.job)
         return Outcome(held, transition.to, transition)
 
     def change_of(self, outcome: Outcome, name: str | None, verb: str) -> Change:
@@ -120,9 +152,9 @@ class Verbs:
             return Change(id, "missing", None, f"{id} was taken away by hand")
         if outcome.transition is None:
             located = Located(Job(id=job_id(name), type="?"), outcome.to)
-            if verb == "retried":
+            if verb == "retried" and outcome.to is Status.PENDING:
                 return Change(job_id(name), "changed", located)
-            return Change(id, "refused", located, f"{id} is no job (yet) and cannot be {verb}")
+            return Change(id, "refused", located, f"{id} cannot be read, or is no job (yet), and cannot be {verb}")
         return Change(id, "changed", Located(replace(outcome.transition.job, id=job_id(name)), outcome.to))
 
     def end_pending(self, endings: Sequence[tuple[str, Failure]]) -> list[str]:
@@ -133,24 +165,18 @@ class Verbs:
         changes = {}
         with self.moving.operation() as owner:
             for id in dict.fromkeys(ids):
-                place = self.folder.find(id)
-                if place is None or place.status not in allowed:
-                    changes[id] = self.refusal(id, place, "deleted")
-                else:
-                    changes[id] = self.purge_one(place, owner, where)
+                taken = self.seize(id, allowed, owner, "deleted")
+                changes[id] = taken if isinstance(taken, Change) else self.purge_one(*taken, where)
             self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])
             self.moving.unmark_all(id + SUFFIX for id, change in changes.items() if change.outcome == "changed")
         return [changes[id] for id in ids]
 
-    def purge_one(self, place: Place, owner: str, where: Filter | None) -> Change:
-        """Into a claim folder of our own, where nobody else can change it; looked at again there; then to the trash."""
+    def purge_one(self, held: Held, place: Place, where: Filter | None) -> Change:
+        """In a claim folder of our own, where nobody else can change it: looked at again there; then to the trash."""
         id = job_id(place.name)
-        held = self.moving.seize(place, owner)
-        if held is None:
-            return Change(id, "refused", None, f"{id} was moved by somebody else at the same moment")
         job = self.moving.look_at(held).job
         if where is not None and (job is None or not where.matches(job)):
-            self.moving.move_to_free_name(self.folder.claim_folder(owner), place.name, place.folder)
+            self.moving.move_to_free_name(self.folder.claim_folder(held.claim_folder), place.name, place.folder)
             return Change(id, "refused", None, f"{id} has changed and is no longer what the filter asked for")
         self.moving.to_trash(held, place.status)
         return Change(id, "changed", Located(job or Job(id=id, type="?"), place.status))
@@ -171,7 +197,10 @@ class Verbs:
         old_name = file_name(id)
         if old_name is None or not files.exists(trash, old_name):
             return Change(id, "missing", None, f"no job {id!r} in the trash")
-        job = self.moving.in_trash(old_name)
+        seen = self.moving.look_in_trash(old_name)
+        job = seen.job
+        if seen.skip:  # where it belongs is not known, and in the wrong place it might run again
+            return Change(id, "refused", None, f"{id} {seen.skip}; it is left in the trash")
         if job is None:  # rejected if its reason came along; else it was waiting to be judged
             status = Status.FAILED if files.exists(trash, reason_name(old_name)) else Status.PENDING
         else:
@@ -185,6 +214,10 @@ class Verbs:
         return Change(id, "changed", Located(replace(known, id=job_id(name)), status))
 
 
-def is_elsewhere(change: Change) -> bool:
-    """Refused because the job was not pending; one that is cannot be a job, or may not be moved."""
-    return change.outcome == "refused" and change.located is not None and change.located.status is not Status.PENDING
+def is_claimed(change: Change) -> bool:
+    return change.outcome == "refused" and change.located is not None and change.located.status is Status.CLAIMED
+
+
+def in_hands(located: Located | None) -> bool:
+    """Whether somebody's operation has it, so that it does not run."""
+    return located is not None and located.owner is not None and located.owner.startswith(OPERATION)

@@ -5,6 +5,7 @@ A worker with a backlog needs no events, and each costs some 0.1 ms of CPU, so t
 
 from __future__ import annotations
 
+import logging
 import os
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -20,10 +21,13 @@ log = inert_logger("jobqueue")
 
 
 class Watch:
-    """Watches one folder. `names` receives the names of jobs that were created, moved in or closed after writing."""
+    """Watches one folder. `names` receives the names of jobs that were created, moved in or closed after writing.
 
-    def __init__(self, path: str, names: SimpleQueue[str]) -> None:
+    With `quiet` somebody else says what is wrong."""
+
+    def __init__(self, path: str, names: SimpleQueue[str], *, quiet: bool = False) -> None:
         self.path = path
+        self.quiet = quiet
         self.names = names
         self.observer: BaseObserver | None = None
         self.watch: ObservedWatch | None = None
@@ -43,7 +47,8 @@ class Watch:
             self.schedule()
         except OSError as error:
             self.broken = error.strerror or str(error)
-            log.warning("no file events for %s (%s); looking every 50 ms instead", self.path, self.broken)
+            level = logging.DEBUG if self.quiet else logging.WARNING
+            log.log(level, "no file events for %s (%s); looking every 50 ms instead", self.path, self.broken)
             return False
         return True
 

@@ -1,73 +1,56 @@
-"""Applies the retention rules, now and then, a slice at a time; one worker of a queue does it."""
+"""Applies the retention rules, and packs old files of the journal, now and then and a slice at a time."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 
-from jobqueue.errors import JobQueueError
 from jobqueue.inert import inert_logger
 from jobqueue.queue.queue import Queue
 from jobqueue.queue.retaining import retain
 from jobqueue.store.base import Change
+from jobqueue.worker.piecework import Piecework
 
 log = inert_logger("jobqueue.worker")
 
 FIRST_AFTER = 30.0
 """Seconds from the start of a worker to its first look: what was started by mistake should not begin by clearing away."""
 EVERY = 600.0
-SLICE = 0.02
-"""Seconds of work in one turn; a claim waits no longer than this and the step that was begun."""
 
 
-class Retainer:
+class Retainer(Piecework):
     def __init__(self, queue: Queue) -> None:
+        super().__init__(queue.store, "retention", EVERY, self.steps_of_a_round)
         self.queue = queue
-        self.duty: ExitStack | None = None
-        self.steps: Iterator[list[Change]] | None = None
-        self.counts: Counter[str] = Counter()
 
     def turn(self) -> float:
-        """Works for a moment; the seconds until the next turn."""
-        if not self.queue.config.retention.rules or not self.on_duty():
-            return EVERY
-        try:
-            return self.work()
-        except (JobQueueError, OSError) as error:
-            log.error("retention: %s", error)
-            self.steps = None
-            return EVERY
+        return super().turn() if self.queue.config.retention.rules else EVERY
 
-    def on_duty(self) -> bool:
-        """Whoever had the duty first keeps it until its worker ends, so that others need not look at all."""
-        if self.duty is None:
-            with ExitStack() as stack:
-                if not stack.enter_context(self.queue.store.duty("retention")):
-                    return False
-                self.duty = stack.pop_all()
-        return True
-
-    def work(self) -> float:
-        if self.steps is None:
-            self.steps = retain(self.queue.store, self.queue.config.retention, self.queue.clock.now())
-            self.counts.clear()
-        until = time.monotonic() + SLICE
-        for changes in self.steps:
-            self.counts.update(change.located.status.value for change in changes if done(change) and change.located)
-            if time.monotonic() >= until:
-                return 0.0
-        self.steps = None
-        if self.counts:
-            moved = " and ".join(f"{number} {status}" for status, number in sorted(self.counts.items()))
+    def steps_of_a_round(self) -> Iterator[list[Change]]:
+        counts: Counter[str] = Counter()
+        for changes in retain(self.store, self.queue.config.retention, self.queue.clock.now()):
+            counts.update(change.located.status.value for change in changes if done(change) and change.located)
+            yield changes
+        if counts:
+            moved = " and ".join(f"{number} {status}" for status, number in sorted(counts.items()))
             log.info("retention: moved %s jobs to the trash (%s)", moved, self.queue.config.retention)
-        return EVERY
 
-    def close(self) -> None:
-        if self.duty is not None:
-            self.duty.close()
-            self.duty = None
+
+class Keeper(Piecework):
+    """Keeps the journal: see `Store.keep_journal`."""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(queue.store, "journal", EVERY, self.steps_of_a_round)
+        self.queue = queue
+
+    def steps_of_a_round(self) -> Iterator[None]:
+        counts: Counter[str] = Counter()
+        for kept in self.store.keep_journal(self.queue.clock.now(), self.queue.config.retention.journal):
+            if kept is not None:
+                counts[kept.change] += 1
+            yield
+        for change, number in sorted(counts.items()):
+            log.info("journal: %s %d file%s", change, number, "" if number == 1 else "s")
 
 
 def done(change: Change) -> bool:

@@ -18,6 +18,7 @@ import msgspec
 from jobqueue.errors import Discard, InvalidJob, JobCancelled, JobQueueError, Retry, Snooze
 from jobqueue.inert import inert
 from jobqueue.model.job import Failure
+from jobqueue.model.ran import version_for
 from jobqueue.model.times import parse_duration
 from jobqueue.model.told import Told
 from jobqueue.queue.context import JobContext, running
@@ -52,6 +53,7 @@ class Result(msgspec.Struct, frozen=True):
 
 def call(handler: Handler, context: JobContext) -> Result:
     """Runs a handler on a job's payload; every way in which it can end is a `Result`."""
+    context.version = version_for(context.job, handler.version)
     started = time.monotonic()
     result = attempt_call(handler, context)
     return msgspec.structs.replace(result, seconds=time.monotonic() - started, told=context.close())

@@ -85,6 +85,7 @@ class Worker:
         self.random = random.Random()
         self.chores = Chores(self.queue)
         self.looked_at = 0.0
+        self.refused = ""
         self.counts = {"done": 0, "failed": 0, "pending": 0}
 
     # -- life
@@ -128,8 +129,7 @@ class Worker:
             serves_all=self.types is None,
             concurrency=self.concurrency,
             executor=self.executor,
-            policies=self.registry.policies,
-            versions=self.registry.versions,
+            **self.registry.told(),
             limits=merge(self.queue.config.limits, self.registry.limits),
             budgets=self.queue.config.budgets,
         )
@@ -215,7 +215,7 @@ class Worker:
         if once and collected:
             return True
         free = (1 if once else self.memory.allowed) - len(self.running)
-        claims = self.store.claim(self.owner, limit=free, types=self.types) if free > 0 else []
+        claims = self.try_claim(free) if free > 0 else []
         for claim in claims:
             self.launch(claim)
         if self.outbox.due or (free > 0 and not claims):
@@ -223,6 +223,21 @@ class Worker:
         if not claims and not collected and self.running:
             self.rest(news=free > 0)
         return bool(claims or collected)
+
+    def try_claim(self, limit: int) -> list[Claim]:
+        """A disk, or a process without descriptors, that refuses a claim is a reason to wait, not to end."""
+        try:
+            claims = self.store.claim(self.owner, limit=limit, types=self.types)
+        except QueueFolderError:
+            raise
+        except OSError as error:
+            if str(error) != self.refused:
+                self.refused = str(error)
+                log.error("cannot claim (%s); trying again", error)
+            return []
+        if claims:
+            self.refused = ""
+        return claims
 
     def rest(self, *, news: bool = True) -> None:
         """Sleeps until a job has ended or (with `news`) something may have come."""
@@ -284,7 +299,8 @@ class Worker:
     def conclude(self, running: Running, result: Result) -> None:
         job = running.claim.job
         result = explained(result, running.killed_for, running.timeout)
-        ran = running.handler.ran(job, result.seconds or None)
+        seconds = result.seconds or time.monotonic() - running.started_at  # a process that died has not said
+        ran = running.handler.ran(job, seconds)
         run = Run(self.owner, running.claim.claimed_at, self.queue.clock.now(), ran)
         asked = running.asked_at is not None
         transition = decide(job, result, run, running.handler.policy, self.random.random(), cancel_asked=asked)
@@ -292,6 +308,8 @@ class Worker:
         if told is None and result.kind != "done" and self.executor == "process":  # it may have died before it could say
             told = left_behind(self.store.notes, job.id, job.next_attempt)
         self.settle(running.claim, transition if told is None else tell(transition, told), result.seconds)
+        if told is not None and told.at_once:
+            self.store_outcomes()
 
     def settle(self, claim: Claim, transition: Transition, seconds: float = 0.0) -> None:
         self.outbox.add(claim, transition)

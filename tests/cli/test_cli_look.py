@@ -171,6 +171,7 @@ def test_show_as_json_has_every_key_that_help_tells(shell: Any, crew: Any) -> No
     assert set(waiting) == set(documented(SHOW_EPILOG)) - {"reason", "message", "traceback", "exit_code", "peak_memory"} - {
         *("number", "outcome", "worker"),
         *("percent", "done", "total", "seconds_left", "attempt", "at"),
+        *("due_at", "seconds", "code", "version", "subject"),
     } | {"owner"}
 
 

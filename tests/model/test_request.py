@@ -36,6 +36,7 @@ GOOD = {
     "redo_of": ({"batch": "b1", "row": 3}, {"batch": "b1", "row": 3}),
     "run_id": (42, 42),
     "tags": (["a", "b", "a"], ("a", "b")),
+    "force": (True, True),
     "created_at": ("2026-11-22T12:00:00Z", NOON),
 }
 """For each field that a file may give: how it is written, and what it becomes."""
@@ -187,6 +188,7 @@ BAD = [
     ("batch", True, "batch: True is not a text"),
     ("run_id", [1], "run_id: [1] is not a text"),
     ("redo_of", {"a": "\ud800"}, "redo_of.a: a text with a lone surrogate"),
+    ("force", "yes", "force: 'yes' is neither true nor false"),
     ("tags", 7, "tags: 7 are not tags; give a list of at most 100 texts"),
     ("tags", ["a", 7], "tags[1]: 7 is not a text"),
     ("tags", ["x"] * 101, "are not tags"),

@@ -2,6 +2,7 @@
 
     python tests/mutants/run.py            all of them (some minutes)
     python tests/mutants/run.py I4 power   those whose name or tests hold one of these texts
+    python tests/mutants/run.py --table    the table of ARCHITECTURE.md, nothing is run
 
 Prints a line for each; the exit code is 1 when one of them goes unnoticed, or when a test fails without any change.
 """
@@ -66,6 +67,9 @@ def verdict(mutant: Mutant) -> tuple[Mutant, list[str], float]:
 
 
 def main(words: list[str]) -> int:
+    if words == ["--table"]:
+        print(*(mutant.row() for mutant in CATALOGUE), sep="\n")
+        return 0
     chosen = [mutant for mutant in CATALOGUE if not words or any(word in mutant.name + mutant.tests for word in words)]
     tests = sorted({test for mutant in chosen for test in mutant.node_ids})
     with copy() as folder:

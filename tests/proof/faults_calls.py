@@ -19,11 +19,13 @@ KINDS = {"fsync": (errno.EIO, errno.ENOSPC, errno.EDQUOT), "syncfs": (errno.EIO,
 
 
 class Faults:
-    """Counts the calls; the one with this number fails, once."""
+    """Counts the calls; the one with this number fails, and `more` of those after it (`every` one: the disk stays broken)."""
 
-    def __init__(self, at: int, number: int) -> None:
+    def __init__(self, at: int, number: int, more: int = 0, every: bool = False) -> None:
         self.left = at
         self.number = number
+        self.last = -2 - more
+        self.every = every
         self.hit = ""
 
     def due(self, name: str) -> bool:
@@ -32,7 +34,7 @@ class Faults:
         self.left -= 1
         if self.left == -1:
             self.hit = name
-        return self.left == -1
+        return self.left < 0 and (self.every or self.left > self.last)
 
     def wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def called(*arguments: Any, **options: Any) -> Any:
@@ -53,8 +55,8 @@ class Faults:
 
 
 @contextmanager
-def failing(at: int, number: int) -> Iterator[Faults]:
-    faults = Faults(at, number)
+def failing(at: int, number: int, *, more: int = 0, every: bool = False) -> Iterator[Faults]:
+    faults = Faults(at, number, more, every)
     with pytest.MonkeyPatch.context() as patch:
         for name in CHANGING:
             patch.setattr(os, name, faults.wrap(name, getattr(os, name)))

@@ -20,6 +20,9 @@ class Known:
     run_after: datetime | None = None
     after: str | None = None
     key: str | None = None
+    expires_at: datetime | None = None
+    alone: str | None = None
+    """Its concurrency key: no two jobs that have it run at once."""
     status: str = "pending"
     attempts: int = 0
     history: tuple[str, ...] = ()
@@ -63,6 +66,8 @@ class Reference:
 
     def claimed(self, job: Known, owner: str) -> None:
         job.status, job.owner = "claimed", owner
+        if job.ended:
+            job.expires_at = None
 
     def end(self, job: Known, outcome: str, status: str = "failed") -> None:
         job.status, job.ended, job.owner, job.asked = status, outcome, "", False
@@ -93,14 +98,16 @@ class Reference:
         if handed_back and not job.asked:
             self.attempt(job, "released")
         elif job.asked:
-            job.attempts, job.history = job.reopened()
+            attempts, job.history = job.reopened()
+            job.attempts = attempts + 1
+            self.journal.append((job.id, job.attempts, "cancelled"))
             self.end(job, "cancelled")
         else:
             self.attempt(job, "crashed", until=now)
 
     def retried(self, job: Known) -> None:
         job.attempts, job.history = job.reopened()
-        job.attempts, job.ended, job.run_after, job.status = 0, None, None, "pending"
+        job.attempts, job.ended, job.run_after, job.expires_at, job.status = 0, None, None, None, "pending"
 
     # -- what may run
 
@@ -112,12 +119,20 @@ class Reference:
         return {"done": "done", "failed": "failed"}.get(parent.status, "waiting")
 
     def verdict(self, job: Known, now: datetime) -> str:
-        """run, wait or end: what a claim makes of a pending job."""
-        run_after = None if job.ended else job.run_after
+        """run, wait, end, or cancel (one that was asked to stop and was then moved): what a claim makes of a pending job."""
+        run_after, expires_at = (None, None) if job.ended else (job.run_after, job.expires_at)
+        if expires_at is not None and expires_at <= now:
+            return "end"
         if self.paused or job.broken or (run_after is not None and run_after > now):
             return "wait"
         state = "done" if job.after is None else self.parent_state(job.after)
-        return {"done": "run", "failed": "end"}.get(state, "wait")
+        if state != "done":
+            return "end" if state == "failed" else "wait"
+        if job.alone is not None and any(other.alone == job.alone for other in self.of("claimed")):
+            return "wait"
+        return "cancel" if job.asked else "run"
 
     def ready(self, now: datetime) -> list[Known]:
-        return [job for job in self.of("pending") if self.verdict(job, now) == "run"]
+        """The jobs that could all be claimed at this moment."""
+        able = [job for job in self.of("pending") if self.verdict(job, now) == "run"]
+        return list({job.alone or job.id: job for job in able}.values())

@@ -87,6 +87,22 @@ class World:
         temporary.rename(self.path / "pending" / name)
         self.tell(name)
 
+    def save_in_place(self, job: Known, record: dict[str, Any]) -> None:
+        """As an editor does that opens the file and writes over it."""
+        with (self.path / "pending" / f"{job.id}.json").open("r+b", buffering=0) as file:
+            file.write(json.dumps(record).encode())
+            file.truncate()
+        self.tell(f"{job.id}.json")
+
+    def pull_out(self, job: Known) -> bool:
+        """`mv claimed/<owner>/x.json pending/`, under the worker's hands; whether the worker could still finish it."""
+        which = next(number for number, held in enumerate(self.held) if job.number in held)
+        claim = self.held[which].pop(job.number)
+        (self.path / "claimed" / claim.token[0] / claim.token[1]).rename(self.path / "pending" / f"{job.id}.json")
+        self.tell(f"{job.id}.json")
+        assert self.spools[which].extend(self.owners[which], [claim]) == {claim.job.id: "lost"}
+        return self.spools[which].apply([(claim, self.decide(which, claim, "done", timedelta(0)))])[0]
+
     # -- claiming
 
     def claim(self, which: int, limit: int) -> None:
@@ -117,8 +133,9 @@ class World:
                 assert (self.path / "failed" / f"{job.id}.reason").exists()
                 job.status = "failed"
             elif gone:
-                assert self.ref.verdict(job, self.clock.now()) == "end", f"{job} has gone"
-                self.ref.end(job, "failed")
+                verdict = self.ref.verdict(job, self.clock.now())
+                assert verdict in ("end", "cancel"), f"{job} has gone"
+                self.ref.end(job, "failed" if verdict == "end" else "cancelled")
 
     # -- what must hold
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from jobqueue.errors import JobQueueError
-from jobqueue.model.job import Failure, Job
+from jobqueue.model.job import Failure
 from jobqueue.model.status import Status
 from jobqueue.model.transition import Run, complete, fail
 from jobqueue.store.base import WorkerInfo
@@ -24,120 +24,23 @@ from jobqueue.store.spool import Spool
 from jobqueue.testing import FakeClock
 
 from .faults_calls import failing, open_descriptors
+from .faults_scenes import OPERATIONS, Scene, job
 
-LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.EACCES]
 MOST_CALLS = 400
-LONG_BEFORE = -1e9
 
 
-class Refused(OSError):
-    """The answer says that a job was not changed, and why."""
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where there is such a place: the disk that refuses is not a real one, and thousands of queues are made."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir="/dev/shm") as made:
+        yield Path(made)
 
 
-def job(id: str, **fields: Any) -> Job:
-    return Job(id=id, type="scan", payload={"words": "x" * 50}, created_at=LONG_AGO, **fields)
-
-
-class Scene:
-    """A queue with jobs a, b (pending) and d, e (done), and a worker."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.spool = Spool(path, durability="strict", settle_time=0)
-        info = WorkerInfo(owner="", host="here", pid=os.getpid(), started_at=LONG_AGO)
-        self.owner = self.spool.join(info)
-        self.spool.put([job("d"), job("e")], given_ids=True)
-        self.claims = self.spool.claim(self.owner, limit=2)
-        assert self.finish()
-        self.spool.put([job("a"), job("b")], given_ids=True)
-
-    def finish(self) -> bool:
-        now = datetime.now(timezone.utc)
-        done = [(claim, complete(claim.job, 1, Run(self.owner, claim.claimed_at, now))) for claim in self.claims]
-        return all(self.spool.apply(done))
-
-    def places(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        roots = {status.value: self.path / status.value for status in Status}
-        roots["trash"] = self.path / ".jobqueue" / "trash"
-        for status, root in roots.items():
-            for file in root.rglob("*.json"):
-                assert json.loads(file.read_text())["payload"] == {"words": "x" * 50}, "torn"
-                found.setdefault(file.stem, []).append(status)
-        return found
-
-
-def enqueue(scene: Scene) -> None:
-    scene.spool.put([job("new")], given_ids=True)
-
-
-def enqueue_many(scene: Scene) -> None:
-    scene.spool.put([job(f"new{number}", idempotency_key=f"k{number}") for number in range(7)])
-
-
-def claim(scene: Scene) -> None:
-    for _ in range(4):
-        scene.claims += scene.spool.claim(scene.owner, limit=2 - len(scene.claims))
-        scene.spool.wake()
-        scene.spool.claiming.skipped_at = LONG_BEFORE  # what could not be opened gets another look after half a minute
-    assert len(scene.claims) == 2, scene.places()
-
-
-def prepare_claims(scene: Scene) -> None:
-    scene.claims = []
-
-
-def prepare_finish(scene: Scene) -> None:
-    scene.claims = scene.spool.claim(scene.owner, limit=2)
-    assert len(scene.claims) == 2, scene.places()
-
-
-def finish(scene: Scene) -> None:
-    """At a second try an outcome that the first has put in place already is answered with False: it lies in done/."""
-    if not scene.finish():
-        places = scene.places()
-        assert [places["a"], places["b"]] == [["done"], ["done"]]
-
-
-def prepare_rescue(scene: Scene) -> None:
-    prepare_finish(scene)
-    scene.spool.locks.release(scene.owner)
-
-
-def rescue(scene: Scene) -> None:
-    scene.spool.rescue()
-    assert not os.listdir(scene.path / "claimed")
-
-
-def changed(verb: str, *ids: str) -> Callable[[Scene], None]:
-    """Every job must be answered for: changed now, or (at a second try) refused because the first has done it already."""
-
-    def operate(scene: Scene) -> None:
-        for change in getattr(scene.spool, verb)(list(ids)):
-            if change.outcome != "changed" and scene.places()[change.id] != [OPERATIONS[verb][2][change.id]]:
-                raise Refused(change.why)
-
-    return operate
-
-
-def nothing(scene: Scene) -> None:
-    pass
-
-
-OPERATIONS: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None], dict[str, str]]] = {
-    "enqueue": (nothing, enqueue, {"new": "pending"}),
-    "enqueue-many": (nothing, enqueue_many, {f"new{number}": "pending" for number in range(7)}),
-    "claim": (prepare_claims, claim, {"a": "claimed", "b": "claimed"}),
-    "finish": (prepare_finish, finish, {"a": "done", "b": "done"}),
-    "rescue": (prepare_rescue, rescue, {"a": "pending", "b": "pending"}),
-    "cancel": (nothing, changed("cancel", "a", "b"), {"a": "failed", "b": "failed"}),
-    "retry": (nothing, changed("retry", "d", "e"), {"d": "pending", "e": "pending"}),
-    "purge": (nothing, changed("purge", "d", "e"), {"d": "trash", "e": "trash"}),
-}
-
-
-def cases() -> list[Any]:
+def cases(*numbers: int) -> list[Any]:
     return [
         pytest.param(
             operation,
@@ -145,19 +48,35 @@ def cases() -> list[Any]:
             id=f"{operation}-{errno.errorcode[number]}",
         )
         for operation in OPERATIONS
-        for number in ERRORS
+        for number in numbers or ERRORS
     ]
 
 
 @pytest.mark.parametrize(("operation", "number"), cases())
-def test_whichever_call_fails_nothing_is_lost_and_a_second_try_works(operation: str, number: int, tmp_path: Path) -> None:
+def test_whichever_call_fails_nothing_is_lost_and_a_second_try_works(operation: str, number: int, folder: Path) -> None:
+    fail_at_each_call(operation, number, folder)
+
+
+@pytest.mark.parametrize(("operation", "number"), cases(errno.EIO, errno.ENOSPC))
+def test_whichever_two_calls_fail_nothing_is_lost(operation: str, number: int, folder: Path) -> None:
+    fail_at_each_call(operation, number, folder, more=1)
+
+
+@pytest.mark.parametrize(("operation", "number"), cases(errno.EIO, errno.ENOSPC, errno.EMFILE))
+def test_a_disk_that_stays_broken_from_any_call_on_and_then_heals_has_lost_nothing(
+    operation: str, number: int, folder: Path
+) -> None:
+    fail_at_each_call(operation, number, folder, every=True)
+
+
+def fail_at_each_call(operation: str, number: int, folder: Path, **more: Any) -> None:
     prepare, operate, expected = OPERATIONS[operation]
     for at in count():
         assert at < MOST_CALLS
-        scene = Scene(tmp_path / f"q{at}")
+        scene = Scene(folder / f"q{at}")
         prepare(scene)
         before = scene.places()
-        with failing(at, number) as faults:
+        with failing(at, number, **more) as faults:
             error = try_once(scene, operate)
         known = scene.places()
         assert all(len(found) == 1 for found in known.values()), f"doubled after {faults.hit} failed: {known}"
@@ -165,10 +84,10 @@ def test_whichever_call_fails_nothing_is_lost_and_a_second_try_works(operation: 
         if error is None:
             assert {id: known[id] for id in expected} == {id: [place] for id, place in expected.items()}, faults.hit
         else:
-            second_try(scene, operate, expected, faults.hit)
+            second_try(scene, operate, expected, f"{faults.hit} (call {at})")
         scene.spool.close()
         if not faults.hit:
-            assert error is None
+            assert error is None, error
             return
 
 
@@ -192,11 +111,11 @@ def second_try(scene: Scene, operate: Callable[[Scene], None], expected: dict[st
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_call_that_fails_leaves_no_descriptor_open(operation: str, tmp_path: Path) -> None:
+def test_a_call_that_fails_leaves_no_descriptor_open(operation: str, folder: Path) -> None:
     prepare, operate, _ = OPERATIONS[operation]
     for at in count():
         before = open_descriptors()
-        scene = Scene(tmp_path / f"q{at}")
+        scene = Scene(folder / f"q{at}")
         prepare(scene)
         with failing(at, errno.EIO) as faults:
             try_once(scene, operate)

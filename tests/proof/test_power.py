@@ -287,11 +287,10 @@ while True:
         queue.retry(job.id) if hash(job.id) % 2 else queue.purge(job.id)
         say("pending" if hash(job.id) % 2 else "trash", job.id)
 """
-CUTS = (5, 60, 400)
+CUTS = (60, *(pytest.param(answers, marks=pytest.mark.slow) for answers in (5, 400, 2000)))
 """After so many answers the power goes."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("answers", CUTS)
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_a_real_power_cut_loses_nothing_that_was_acknowledged(kind: str, answers: int, tmp_path: Path) -> None:

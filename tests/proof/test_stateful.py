@@ -69,6 +69,13 @@ class Machine(RuleBasedStateMachine):
         if (parent := self.pick(number, "pending", "claimed", "done", "failed")) is not None and not parent.broken:
             self.put({"after": [parent.id]}, after=parent.id)
 
+    def enqueue_expiring(self, wait: timedelta) -> None:
+        expires_at = self.world.clock.now() + wait
+        self.put({"expires_at": expires_at}, expires_at=expires_at)
+
+    def enqueue_alone(self, key: str) -> None:
+        self.put({"concurrency_key": key}, alone=key)
+
     def drop(self, kind: str) -> None:
         number = self.world.next_number()
         record = {"type": "scan", "payload": {"n": number, "words": WORDS}}
@@ -95,7 +102,6 @@ class Machine(RuleBasedStateMachine):
             word = "failed" if outcome == "final" else outcome
             self.ref.attempt(self.ref.jobs[number], word, final=outcome == "final", until=self.world.clock.now() + wait)
 
-    @rule(worker=which, handed_back=st.booleans())
     def die(self, worker: int, handed_back: bool) -> None:
         """The kernel lets go of the lock of a process that has ended; all else stays as it was."""
         world = self.world
@@ -111,6 +117,11 @@ class Machine(RuleBasedStateMachine):
         assert sorted(world.spools[1 - worker].rescue()) == sorted(job.id for job in dead)
         for job in dead:
             self.ref.rescued(job, world.clock.now(), handed_back)
+
+    @rule(worker=which, limit=st.integers(1, 3), handed_back=st.booleans())
+    def claim_and_die(self, worker: int, limit: int, handed_back: bool) -> None:
+        self.claim(worker, limit)
+        self.die(worker, handed_back)
 
     @rule(worker=which)
     def leave(self, worker: int) -> None:
@@ -179,10 +190,16 @@ class Machine(RuleBasedStateMachine):
         (source / f"{job.id}.json").rename(target / f"{job.id}.json")
         self.world.tell(f"{job.id}.json")
 
-    def edit(self, number: int, most: int) -> None:
+    def pull_out(self, number: int) -> None:
+        if (job := self.pick(number, "claimed")) is not None:
+            assert not self.world.pull_out(job), "what was taken away was finished all the same"
+            job.status, job.owner = "pending", ""
+
+    def edit(self, number: int, most: int, in_place: bool) -> None:
         if (job := self.pick(number, "pending")) is not None and not job.broken:
             record = json.loads((self.world.path / "pending" / f"{job.id}.json").read_text())
-            self.world.save(job, {key: value for key, value in record.items() if key != "maxAttempts"} | {"max_attempts": most})
+            save = self.world.save_in_place if in_place else self.world.save
+            save(job, {key: value for key, value in record.items() if key != "maxAttempts"} | {"max_attempts": most})
             job.most = most
 
     @rule(wait=waits)
@@ -198,7 +215,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(3):
             self.enqueue(10)
 
-    @rule(way=st.integers(0, 4), number=any_job, wait=waits)
+    @rule(way=st.integers(0, 6), number=any_job, wait=waits)
     def come_in(self, way: int, number: int, wait: timedelta) -> None:
         if way == 0:
             self.enqueue_with_key(f"k{number % 2}")
@@ -207,7 +224,11 @@ class Machine(RuleBasedStateMachine):
         elif way == 2:
             self.enqueue_after(number)
         elif way == 3:
-            self.drop(("plain", "camel", "broken")[number % 3])
+            self.drop(("plain", "camel", "broken")[number // 7 % 3])
+        elif way == 4:
+            self.enqueue_expiring(wait)
+        elif way == 5:
+            self.enqueue_alone(f"c{number % 2}")
         else:
             self.enqueue((0, 10, 99)[number % 3])
 
@@ -224,14 +245,16 @@ class Machine(RuleBasedStateMachine):
             assert self.world.spools[number % 2].cancel([job.id])[0].outcome == "cancelling"
             job.asked = True
 
-    @rule(way=st.integers(0, 2), number=any_job)
+    @rule(way=st.integers(0, 4), number=any_job)
     def by_hand(self, way: int, number: int) -> None:
         if way == 0:
             self.move_back_by_hand(number)
         elif way == 1:
             self.move_away_and_back(number)
+        elif way == 2:
+            self.pull_out(number)
         else:
-            self.edit(number, 1 + number % 3)
+            self.edit(number, 1 + number % 3, in_place=way == 3)
 
     @rule(worker=which, chance=st.integers(0, 3))
     def rule_the_queue(self, worker: int, chance: int) -> None:

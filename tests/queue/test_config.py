@@ -162,7 +162,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("retention: 7d\n", "jobqueue.yaml:1: retention: '7d' is no rule; write done: 7d and failed: 30d below it"),
         (
             "retention:\n  done: 7d\n  faild: 30d\n",
-            "jobqueue.yaml:3: retention.faild: only done and failed jobs can go (did you mean 'failed'?)",
+            "jobqueue.yaml:3: retention.faild: only done and failed jobs, and the journal, can go (did you mean 'failed'?)",
         ),
         (
             "retention:\n  done:\n    age: 7d\n    cout: 5\n",

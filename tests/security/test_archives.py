@@ -161,7 +161,7 @@ def test_a_forged_job_is_a_finished_one(forged: dict[str, Any], queue: Queue, tm
         "environment.json": json.dumps({"format": 1, "status": forged["status"]}).encode(),
     }
     job = queue.import_bundle(box(tmp_path / "b.zip", members))
-    assert job.status in ("done", "failed")
+    assert job.status == ("done" if forged["status"] == "done" else "failed")
     assert (job.artifacts, job.idempotency_key, job.after) == ({}, None, ())
     assert "/" not in job.id
     drain(queue, [work])

@@ -145,16 +145,19 @@ def test_a_snooze_to_nowhere(until: Any, queue: Queue) -> None:
     assert_refused(run(queue, snoozes), "snooze")
 
 
+def refusal(ctx: JobContext, name: Any) -> str:
+    with pytest.raises(InvalidJob) as caught:
+        ctx.metric(name)
+    return str(caught.value)
+
+
 def test_progress_and_metrics_have_limits(queue: Queue) -> None:
     def tells(ctx: JobContext) -> str:
         ctx.progress(1, "\ud800" + "m" * 5000)
+        refusals = [refusal(ctx, name) for name in ("n" * 201, "", "\ud800", 7)]
         for number in range(MOST_METRICS):
             ctx.metric(f"{number}")
-        refusals = []
-        for name in ("one more", "n" * 201, "", "\ud800", 7):
-            with pytest.raises(InvalidJob) as caught:
-                ctx.metric(name)  # type: ignore[arg-type]
-            refusals.append(str(caught.value))
+        refusals.append(refusal(ctx, "one more"))
         return "; ".join(refusals)
 
     said = run(queue, tells).result()

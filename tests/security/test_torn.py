@@ -106,8 +106,10 @@ def test_a_spoiled_control_file_says_what_to_do(name: str, tmp_path: Path) -> No
             queue.control()
 
 
-def test_a_worker_is_who_the_name_of_its_file_says(tmp_path: Path) -> None:
+def test_a_worker_is_who_the_name_of_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path is made from an owner, and a signal is sent to a pid: neither is taken from what a file says unseen."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *signal: sent.append(signal))  # should it be sent, then to every process there is
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o700)
     (outside / "theirs.json").write_text('{"type": "secret"}')
@@ -122,4 +124,5 @@ def test_a_worker_is_who_the_name_of_its_file_says(tmp_path: Path) -> None:
             assert (worker.owner, worker.running) == (owner, [])
             with pytest.raises(Unsupported, match="is no process of a worker"):
                 worker.stop()
+        assert sent == []
         store.leave(owner)

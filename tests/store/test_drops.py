@@ -20,6 +20,7 @@ import pytest
 from jobqueue.errors import JobNotFound
 from jobqueue.model.status import Status
 from jobqueue.store import claiming, files, intake
+from jobqueue.store.intake import look
 from jobqueue.store.spool import Spool
 
 GOOD = b'{"type": "scan", "payload": {"repo": "octo/cat"}}'
@@ -310,6 +311,27 @@ def test_a_symlink_is_never_followed(bench: Any, target: str) -> None:
     assert (bench.path / "other.json").read_bytes() == GOOD
 
 
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_takes_a_files_place_before_it_is_opened_is_not_read(
+    bench: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel refuses to follow a link, and no FIFO blocks the open."""
+    secret = tmp_path / "secret.json"
+    secret.write_bytes(GOOD)
+    path = bench.drop("x.json", GOOD)
+    original = files.open_to_look
+
+    def swap_and_open(folder: int, name: str) -> int:
+        path.unlink()
+        path.symlink_to(secret) if kind == "link" else os.mkfifo(path)
+        return original(folder, name)
+
+    monkeypatch.setattr(files, "open_to_look", swap_and_open)
+    seen = look(bench.spool.folder.pending, "x.json")
+    assert seen.job is None
+    assert seen.skip.startswith("cannot be opened" if kind == "link" else "busy")
+
+
 def test_a_hard_link_is_set_aside_and_its_other_name_untouched(bench: Any) -> None:
     other = bench.path / "elsewhere"
     other.write_bytes(GOOD)
@@ -515,14 +537,16 @@ def test_forged_control_fields_are_ignored(bench: Any, id: str) -> None:
         "error": {"reason": "cancelled", "message": "forged"},
         "result": {"forged": True},
         "history": [{"number": 1, "outcome": "done"}],
-        "progress": 100,
+        "progress": None,
     }
+    if id == "forged":  # then it looks like one of our own files, down to the names of its fields
+        del forged["owner"], forged["status"]
     bench.drop("forged.json", json.dumps(forged))
     (claim,) = bench.claim()
     job = claim.job
     assert (job.id, job.attempts, job.history, job.error, job.result) == ("forged", 0, (), None, None)
     assert (job.locked_by, job.claimed_at, job.finished_at, job.progress) == (None, None, None, None)
-    assert job.extra["owner"] == "worker-1"
+    assert job.extra.get("owner") == ("worker-1" if id != "forged" else None)
     assert bench.finish(claim)
     assert bench.names("done") == {"forged.json"}
 

@@ -49,6 +49,24 @@ def test_jobs_finish_on_a_full_disk(small_disk: Path, durability: str) -> None:
     assert os.listdir(small_disk / "q" / ".jobqueue" / "tmp") == []
 
 
+def test_an_enqueue_does_not_take_the_room_that_finishing_needs(small_disk: Path) -> None:
+    """The reserve of a worker is for outcomes alone: what it gives for those comes back, and for a new job it would not."""
+    queue = Queue(small_disk / "q")
+
+    @handler
+    def greedy(path: str) -> str:
+        fill_and_finish(path)
+        with pytest.raises(QueueFolderError, match="No space left on device"):
+            queue.enqueue("greedy", {"path": path})
+        return "finished"
+
+    jobs = queue.enqueue_many("greedy", [{"path": str(small_disk / "filler")}] * 3)
+    worker = Worker(queue, [greedy])
+    assert [worker.tick() for _ in range(3)] == [True] * 3
+    assert {job.result() for job in jobs} == {"finished"}
+    worker.run(drain=True)
+
+
 def test_what_cannot_be_stored_is_said_and_leaves_nothing(small_disk: Path) -> None:
     queue = Queue(small_disk / "q")
     fill_and_finish(str(small_disk / "filler"))

@@ -1,4 +1,4 @@
-"""The protocol: what holds when a process ends at any step, when two act at once, and what is synced before what."""
+"""The protocol: what holds when two act at once, who is alive, and what is synced before what. Crashes: tests/proof."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from jobqueue.errors import JobNotFound, NotAcknowledged, QueueFolderError
 from jobqueue.model.filter import Filter
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.status import Status
-from jobqueue.model.transition import Run, complete, fail, release, snooze
+from jobqueue.model.transition import Run, complete, fail
 from jobqueue.store import files
 from jobqueue.store.base import Claim, WorkerInfo
 from jobqueue.store.locks import Locks
+from jobqueue.store.moving import Held, Outcome
 from jobqueue.store.spool import Spool
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
@@ -59,40 +60,6 @@ def retried(claim: Claim) -> Any:
     return fail(claim.job, Failure(message="again"), run_of(claim), delay=timedelta(0))
 
 
-def failed(claim: Claim) -> Any:
-    return fail(claim.job, Failure(message="no"), run_of(claim), final=True)
-
-
-def snoozed(claim: Claim) -> Any:
-    return snooze(claim.job, now() + timedelta(hours=1), run_of(claim))
-
-
-def released(claim: Claim) -> Any:
-    return release(claim.job, run_of(claim))
-
-
-class Scene:
-    """A queue, one operation on it that may be ended at any step, and a file in which it notes what was acknowledged."""
-
-    def __init__(self, path: Path, durability: str) -> None:
-        self.path = path
-        self.durability = durability
-        self.notes = path.parent / f"{path.name}.notes"
-
-    def open(self) -> Spool:
-        return Spool(self.path, durability=self.durability, settle_time=0.05)
-
-    def note(self, *words: str) -> None:
-        with self.notes.open("a") as file:
-            file.write("".join(word + "\n" for word in words))
-
-    def noted(self) -> list[str]:
-        return self.notes.read_text().split() if self.notes.exists() else []
-
-
-# Each operation: what is there before, and what is done. Both run in a child process.
-
-
 def put_three(spool: Spool) -> None:
     spool.put([job("a"), job("b"), job("c")], given_ids=True)
 
@@ -102,307 +69,13 @@ def put_and_work(spool: Spool) -> None:
     finish(spool, spool.claim(spool.join(info()), limit=2), done)  # a and b are done, c is pending
 
 
-def enqueue(scene: Scene, spool: Spool) -> None:
-    for put in spool.put([job("new")], given_ids=True):
-        scene.note(f"pending:{put.located.job.id}")
-
-
-def enqueue_many(scene: Scene, spool: Spool) -> None:
-    for put in spool.put([job(f"new-{number}") for number in range(7)]):
-        scene.note(f"pending:{put.located.job.id}")
-
-
-def enqueue_with_key(scene: Scene, spool: Spool) -> None:
-    (put,) = spool.put([job("new", idempotency_key="k")])
-    scene.note(f"pending:{put.located.job.id}")
-
-
-def work(decide: Callable[[Claim], Any], status: str) -> Callable[[Scene, Spool], None]:
-    def operation(scene: Scene, spool: Spool) -> None:
-        claims = spool.claim(spool.join(info()), limit=2)
-        scene.note(*(f"started:{claim.job.id}" for claim in claims))
-        assert finish(spool, claims, decide) == [True, True]
-        scene.note(*(f"{status}:{claim.job.id}" for claim in claims))
-
-    return operation
-
-
-def cancel(scene: Scene, spool: Spool) -> None:
-    for change in spool.cancel(["a", "b"]):
-        assert change.outcome == "changed"
-        scene.note(f"failed:{change.id}")
-
-
-def retry(scene: Scene, spool: Spool) -> None:
-    for change in spool.retry(["a", "b"]):
-        assert change.outcome == "changed"
-        scene.note(f"pending:{change.id}")
-
-
-def purge(scene: Scene, spool: Spool) -> None:
-    for change in spool.purge(["a", "b"], where=Filter(types=("scan",))):
-        assert change.outcome == "changed"
-        scene.note(f"trash:{change.id}")
-
-
-def restore(scene: Scene, spool: Spool) -> None:
-    for change in spool.restore(["a", "b"]):
-        assert change.outcome == "changed"
-        scene.note(f"done:{change.id}")
-
-
-def put_work_and_purge(spool: Spool) -> None:
-    put_and_work(spool)
-    spool.purge(["a", "b"])
-
-
-def drop_bad(spool: Spool) -> None:
-    (spool.path / "pending" / "bad.json").write_bytes(b'{"type": ')
-    put_three(spool)
-
-
-def set_aside(scene: Scene, spool: Spool) -> None:
-    owner = spool.join(info())
-    deadline = time.monotonic() + 10
-    while spool.claiming.strangers.settling.since or spool.claiming.index.strange or not spool.claiming.index.keys:
-        assert not spool.claim(owner, types=frozenset())
-        assert time.monotonic() < deadline
-        spool.wait(0.02, news=False)
-    note_ended(scene, "bad")
-
-
-def put_expired(spool: Spool) -> None:
-    spool.put([job("a", expires_at=LONG_AGO), job("b", expires_at=LONG_AGO)], given_ids=True)
-
-
-def expire(scene: Scene, spool: Spool) -> None:
-    assert spool.claim(spool.join(info()), limit=5) == []
-    note_ended(scene, "a", "b")
-
-
-def note_ended(scene: Scene, *ids: str) -> None:
-    """What a claim does on the side is acknowledged to nobody; it is done, or it is left for later."""
-    scene.note(*(f"failed:{id}" for id in ids if (scene.path / "failed" / f"{id}.json").exists()))
-
-
-def die_with_claims(spool: Spool) -> None:
-    """Leaves claims of a dead owner: a has run out of attempts, b has attempts left, c was recorded as done."""
-    spool.put([job("a", max_attempts=1), job("b"), job("c")], given_ids=True)
-    owner = spool.join(info())
-    claims = spool.claim(owner, limit=3)
-    assert [claim.job.id for claim in claims] == ["a", "b", "c"]
-    record_only(spool, claims[2])
-
-
 def record_only(spool: Spool, claim: Claim) -> None:
     """The outcome stands in the claim folder, and was not moved on."""
-    moving = spool.moving
-    outcome = moving_outcome(claim)
+    moving, transition = spool.moving, done(claim)
+    outcome = Outcome(Held(*claim.token), transition.to, transition)
     temporary = moving.scratch.write([moving.body(outcome)])
     moving.exchange([outcome], temporary)
     moving.scratch.discard(temporary)
-
-
-def moving_outcome(claim: Claim) -> Any:
-    from jobqueue.store.moving import Held, Outcome
-
-    transition = done(claim)
-    return Outcome(Held(*claim.token), transition.to, transition, (transition.job, transition.attempt))
-
-
-def rescue(scene: Scene, spool: Spool) -> None:
-    spool.rescue()
-    scene.note("failed:a", "pending:b", "done:c")
-
-
-OPERATIONS: dict[str, tuple[Callable[[Spool], None], Callable[[Scene, Spool], None]]] = {
-    "enqueue": (put_three, enqueue),
-    "enqueue-many": (put_three, enqueue_many),
-    "enqueue-with-key": (put_three, enqueue_with_key),
-    "done": (put_three, work(done, "done")),
-    "retried": (put_three, work(retried, "pending")),
-    "failed": (put_three, work(failed, "failed")),
-    "snoozed": (put_three, work(snoozed, "pending")),
-    "released": (put_three, work(released, "pending")),
-    "cancel": (put_three, cancel),
-    "retry": (put_and_work, retry),
-    "purge": (put_and_work, purge),
-    "restore": (put_work_and_purge, restore),
-    "set-aside": (drop_bad, set_aside),
-    "expire": (put_expired, expire),
-    "rescue": (die_with_claims, rescue),
-}
-GIVEN = {"put_three": "abc", "put_and_work": "abc", "put_work_and_purge": "abc", "drop_bad": "abc", "put_expired": "ab"}
-GIVEN["die_with_claims"] = "abc"
-
-
-def steps_of(scene: Scene, prepare: Callable[[Spool], None], operate: Callable[[Scene, Spool], None], forked: Any) -> int:
-    """How many steps change the disk in this operation."""
-    counted = scene.path.parent / "steps"
-
-    assert forked(lambda: prepare_in(scene, prepare)) == 0
-
-    def count() -> None:
-        spool = scene.open()
-        number = [0]
-        files.probe = lambda name: number.__setitem__(0, number[0] + 1)
-        operate(scene, spool)
-        counted.write_text(str(number[0]))
-
-    assert forked(count) == 0
-    return int(counted.read_text())
-
-
-def prepare_in(scene: Scene, prepare: Callable[[Spool], None]) -> None:
-    spool = scene.open()
-    prepare(spool)
-
-
-@pytest.fixture(params=OPERATIONS)
-def operation(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def crash_at(step: int, scene: Scene, name: str, forked: Any) -> int:
-    """A queue in which this operation was ended at this step."""
-    prepare, operate = OPERATIONS[name]
-    assert forked(lambda: prepare_in(scene, prepare)) == 0
-
-    def work() -> None:
-        spool = scene.open()
-        files.probe = crash_after(step)
-        operate(scene, spool)
-
-    return int(forked(work))
-
-
-def crash_after(steps: int) -> Callable[[str], None]:
-    left = [steps]
-
-    def probe(name: str) -> None:
-        if left[0] == 0:
-            os._exit(9)
-        left[0] -= 1
-
-    return probe
-
-
-def audit(scene: Scene, name: str, places: Any) -> Spool:
-    """Every acknowledged job exactly once, whole, and where it was said to be."""
-    spool = scene.open()
-    spool.rescue()
-    assert os.listdir(scene.path / "claimed") == []
-    found = places(scene.path)
-    assert all(len(folders) == 1 for folders in found.values()), found
-    trash = set(os.listdir(scene.path / ".jobqueue" / "trash"))
-    for id in GIVEN[OPERATIONS[name][0].__name__]:
-        assert (f"{id}.json" in found) != (f"{id}.json" in trash), f"{id} is lost, or in two places"
-    for file in found:
-        located = spool.get(file.removesuffix(".json"))
-        if file == "bad.json":
-            assert (scene.path / located.status / file).read_bytes() == b'{"type": '
-            continue
-        assert located.job.payload == {"name": located.job.payload["name"], "filler": "x" * 100}, "torn"
-        assert located.job.finished == (located.status in (Status.DONE, Status.FAILED))
-    last = {word.partition(":")[2]: word.partition(":")[0] for word in scene.noted()}
-    for id, status in last.items():
-        if status == "trash":
-            assert f"{id}.json" in trash
-        elif status != "started":
-            assert spool.get(id).status == status, f"{id} was acknowledged as {status}"
-    return spool
-
-
-@pytest.mark.parametrize("durability", ["strict", "relaxed"])
-def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
-    operation: str, durability: str, tmp_path: Path, forked: Any, places: Any
-) -> None:
-    steps = steps_of(Scene(tmp_path / "count", durability), *OPERATIONS[operation], forked)
-    assert steps >= (1 if operation == "restore" else 2)
-    for step in range(steps):
-        scene = Scene(tmp_path / f"q{step}", durability)
-        assert crash_at(step, scene, operation, forked) == 9
-        spool = audit(scene, operation, places)
-        check_attempts(scene, spool, operation)
-        spool.close()
-
-
-def check_attempts(scene: Scene, spool: Spool, operation: str) -> None:
-    """An attempt is counted once, a recorded outcome is not run again, and what is left can be run to its end."""
-    if operation == "rescue":
-        assert spool.get("a").job.error.reason == "crashed"  # type: ignore[union-attr]
-        assert (spool.get("a").status, spool.get("a").job.attempts) == (Status.FAILED, 1)
-        assert (spool.get("b").status, spool.get("b").job.attempts) == (Status.PENDING, 1)
-        assert (spool.get("c").status, spool.get("c").job.attempts) == (Status.DONE, 1)
-        assert spool.get("c").job.result == {"by": "c"}
-    for id in ("a", "b"):
-        if f"started:{id}" in scene.noted():
-            assert spool.get(id).job.attempts <= 1
-    lines = [(attempt.job, attempt.number, attempt.outcome) for attempt in spool.attempts()]
-    assert len(lines) == len(set(lines))
-    ended = {"done", "failed"}
-    for put in spool.scan(limit=None).items:
-        if put.status.value in ended and put.reason is None and put.job.attempts > 0:
-            assert any(line[0] == put.job.id for line in lines), "a finished attempt is missing in the journal"
-    owner = spool.join(info())
-    while claims := spool.claim(owner, limit=10):
-        assert all(finish(spool, claims, done))
-    spool.leave(owner)
-
-
-@pytest.mark.parametrize("first", [1, 4, 7, 9])
-def test_a_crash_in_the_rescue_of_a_crash(first: int, tmp_path: Path, forked: Any, places: Any) -> None:
-    """Ended while finishing, ended again at each step of the rescue, and rescued at last."""
-    for step in range(40):
-        scene = Scene(tmp_path / f"q{step}", "relaxed")
-        assert crash_at(first, scene, "done", forked) == 9
-
-        def rescue_and_crash(scene: Scene = scene, step: int = step) -> None:
-            spool = scene.open()
-            files.probe = crash_after(step)
-            spool.rescue()
-
-        code = forked(rescue_and_crash)
-        spool = audit(scene, "done", places)
-        check_attempts(scene, spool, "done")
-        spool.close()
-        if code == 0:
-            assert step > 1
-            return
-    pytest.fail("the rescue never came to its end")
-
-
-def test_an_operation_that_fails_in_the_middle_gives_everything_back(
-    operation: str, tmp_path: Path, places: Any, forked: Any
-) -> None:
-    """The disk refuses one step after the other; the process lives on, and nothing is lost."""
-    steps = steps_of(Scene(tmp_path / "count", "strict"), *OPERATIONS[operation], forked)
-    for step in range(steps):
-        scene = Scene(tmp_path / f"q{step}", "strict")
-        assert forked(lambda scene=scene: prepare_in(scene, OPERATIONS[operation][0])) == 0
-
-        def refuse(scene: Scene = scene, step: int = step) -> None:
-            spool = scene.open()
-            left = [step]
-
-            def probe(name: str) -> None:
-                left[0] -= 1
-                if left[0] == -1 and name != "unlink":
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-            files.probe = probe
-            try:
-                OPERATIONS[operation][1](scene, spool)
-            except (OSError, AssertionError):
-                scene.note("refused:x")
-            files.probe = None
-            spool.rescue()
-            assert not [name for name in os.listdir(scene.path / ".jobqueue" / "tmp") if not name.startswith("drop")]
-
-        assert forked(refuse) == 0
-        notes = scene.noted()
-        scene.notes.write_text("\n".join(word for word in notes if not word.startswith("refused")))
-        audit(scene, operation, places).close()
 
 
 # -- enqueue: what the caller is told
@@ -679,7 +352,7 @@ def start(work: Callable[[], None], forked: Any) -> int:
 # -- who is alive
 
 
-class Held:
+class Holder:
     """A child process that holds claims until it is ended."""
 
     def __init__(self, path: Path, forked: Any, *, limit: int = 2) -> None:
@@ -710,7 +383,7 @@ def queue_of_three(tmp_path: Path) -> Any:
 
 
 def test_a_killed_owner_is_dead_at_once(queue_of_three: Spool, forked: Any) -> None:
-    child = Held(queue_of_three.path, forked)
+    child = Holder(queue_of_three.path, forked)
     assert child.claimed == 2
     assert queue_of_three.rescue() == []
     started = time.monotonic()
@@ -723,7 +396,7 @@ def test_a_killed_owner_is_dead_at_once(queue_of_three: Spool, forked: Any) -> N
 
 
 def test_a_stopped_owner_keeps_its_jobs(queue_of_three: Spool, forked: Any) -> None:
-    child = Held(queue_of_three.path, forked)
+    child = Holder(queue_of_three.path, forked)
     os.kill(child.pid, signal.SIGSTOP)
     os.waitpid(child.pid, os.WUNTRACED)
     for folder in (queue_of_three.path / "claimed").iterdir():
@@ -750,7 +423,7 @@ def test_two_rescuers_at_once_move_each_job_once(tmp_path: Path, forked: Any, pl
     path = tmp_path / "q"
     spool = Spool(path, durability="relaxed")
     spool.put([job(f"j{number}") for number in range(40)])
-    children = [Held(path, forked, limit=10) for _ in range(4)]
+    children = [Holder(path, forked, limit=10) for _ in range(4)]
     for child in children:
         child.end()
     spools = [Spool(path, durability="relaxed") for _ in range(4)]

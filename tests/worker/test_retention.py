@@ -15,7 +15,7 @@ from jobqueue.model.retention import Retention, Rule
 from jobqueue.model.status import Status
 from jobqueue.queue.config import Config
 from jobqueue.testing import FakeClock, drain
-from jobqueue.worker import retainer
+from jobqueue.worker import piecework, retainer
 from jobqueue.worker.chores import Chores
 from jobqueue.worker.retainer import Retainer
 
@@ -109,7 +109,7 @@ def test_a_worker_does_it_in_slices(queue: Queue, clock: FakeClock, monkeypatch:
     queue.enqueue_many("work", [{} for _ in range(130)])
     drain(queue, [work])
     clock.advance("8d")
-    monkeypatch.setattr(retainer, "SLICE", 0.0)
+    monkeypatch.setattr(piecework, "SLICE", 0.0)
     made, turns = Retainer(queue), 0
 
     while made.turn() == 0.0:
