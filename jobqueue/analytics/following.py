@@ -57,6 +57,18 @@ def packed_size(files: JournalFiles, name: str) -> int:
         return -1
 
 
+def ends_line(files: JournalFiles, seen: JournalFile, offset: int) -> bool:
+    """Whether a line ends where the reader stopped. A last line that lacked its end may have gone on, and be another."""
+    if offset in (0, seen.size) or seen.name.endswith(PACKED):
+        return True
+    try:
+        with files.open(seen.name) as stream:
+            stream.seek(offset - 1)
+            return b"\n" in stream.read(2)
+    except OSError:
+        return False
+
+
 def new_lines(files: JournalFiles, seen: JournalFile, start: int) -> Iterator[Lines]:
     """What stands in a file from `start` on, as far as it reached at that look."""
     try:

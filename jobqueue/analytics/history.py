@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from jobqueue.analytics.engine import Engine
-from jobqueue.analytics.following import Followed, Lines, base_name, new_lines, packed_size
+from jobqueue.analytics.following import Followed, Lines, base_name, ends_line, new_lines, packed_size
 from jobqueue.analytics.reading import read_lines, why_bad
 from jobqueue.analytics.saved import Piece, Saved
 from jobqueue.analytics.tables import Attempts, Events, Items
@@ -102,6 +102,8 @@ class History:
                 if not was_packed or packed_size(files, seen.name) != followed.offset & 0xFFFFFFFF:
                     return False
                 followed.seen = seen
+            elif seen != followed.seen and not ends_line(files, seen, followed.offset):
+                return False
         return True
 
     def saved_pieces(self, store: Store, files: JournalFiles, now: list[JournalFile]) -> list[Piece]:

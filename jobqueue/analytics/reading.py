@@ -267,7 +267,7 @@ def taken_apart(engine: Engine, lines: pa.Table, names: Iterable[str]) -> pa.Tab
     structure = json.dumps(dict.fromkeys(names, "JSON"))
     try:
         return engine.query(f"select unnest(from_json(line, '{structure}')) from given", given=lines)
-    except duckdb.Error:  # one of them is no JSON: now each is asked first
+    except (duckdb.Error, UnicodeDecodeError):  # one of them is no JSON, or no text: now each is asked first
         return engine.query(
             f"select unnest(case when json_valid(line) then from_json(line, '{structure}') end) from given", given=lines
         )

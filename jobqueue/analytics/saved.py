@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from jobqueue.analytics.following import base_name, packed_size
+from jobqueue.analytics.following import base_name, ends_line, packed_size
 from jobqueue.analytics.reading import Found, Parsed, joined
 from jobqueue.store.derived import Cache, JournalFile, JournalFiles
 from jobqueue.store.journal_lines import PACKED
@@ -129,7 +129,9 @@ class Saved:
             return piece.start == 0 and packed_size(self.files, seen.name) == piece.end & 0xFFFFFFFF
         if seen.inode != piece.inode or seen.size < piece.size or (seen.size == piece.size and seen.changed != piece.changed):
             return False
-        return seen.size == piece.size or self.check(seen, piece.end) == piece.check
+        if seen.size == piece.size:
+            return True
+        return self.check(seen, piece.end) == piece.check and ends_line(self.files, seen, piece.end)
 
     def check(self, seen: JournalFile, end: int) -> int:
         """Of what stands before the end of a piece: a file that was written anew has something else there."""

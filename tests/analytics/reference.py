@@ -49,7 +49,8 @@ def said(line: bytes) -> Any:
         document = msgspec.json.decode(line)
     except (msgspec.MsgspecError, ValueError):
         return 0
-    return document.get("what") if isinstance(document, dict) else 0
+    what = document.get("what") if isinstance(document, dict) else 0
+    return what if what is None or isinstance(what, str) else 0
 
 
 def decoded(line: bytes, kind: Any) -> Any:
