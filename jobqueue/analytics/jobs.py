@@ -203,8 +203,9 @@ def in_order(known: pd.DataFrame, files: pd.DataFrame, more: Sequence[str]) -> p
     if len(parts) == 2:
         for name, dtype in JOBS.items():
             if dtype == "category":
-                both = pd.api.types.union_categoricals([part[name] for part in parts])
-                parts = [part.assign(**{name: part[name].cat.set_categories(both.categories)}) for part in parts]
+                values = dict.fromkeys(value for part in parts for value in part[name].cat.categories)
+                both = pd.CategoricalDtype(pd.Index(list(values), dtype="str"))
+                parts = [part.assign(**{name: part[name].astype("object").astype(both)}) for part in parts]
     whole = pd.concat(parts, ignore_index=True) if len(parts) == 2 else parts[0]
     whole = whole.sort_values("order", kind="stable", ignore_index=True).drop(columns="order")
     return whole[[*JOBS, *more]]

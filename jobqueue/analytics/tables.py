@@ -31,6 +31,9 @@ class Seen:
         self.old = np.empty(0, np.uint64)
         self.recent = np.empty(0, np.uint64)
 
+    def nbytes(self) -> int:
+        return self.old.nbytes + self.recent.nbytes
+
     def again(self, hashes: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
         """Those that are there twice among them, and those that were known before; from now on all are known."""
         fresh = np.sort(hashes)

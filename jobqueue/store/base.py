@@ -222,9 +222,14 @@ class Store(Protocol):
     features: frozenset[str]
     notes: Notes
     schedules: Schedules
-    journal_files: JournalFiles | None
-    """None where the journal is in no files: then `journal_lines` has it all."""
-    cache: Cache | None
+
+    @property
+    def journal_files(self) -> JournalFiles | None:
+        """None where the journal is in no files: then `journal_lines` has it all."""
+
+    @property
+    def cache(self) -> Cache | None:
+        """None where nothing can be kept for other processes."""
 
     def put(self, jobs: Sequence[Job], *, force: bool = False, given_ids: bool = False) -> list[Put]:
         """Adds jobs, each atomically; on return they are as durable as `features` says.

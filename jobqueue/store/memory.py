@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -38,7 +38,6 @@ from jobqueue.store.base import (
     asked_to_stop,
     digest,
 )
-from jobqueue.store.derived import Cache, JournalFiles
 from jobqueue.store.memory_bounds import MemoryBounds
 from jobqueue.store.memory_jobs import copied, key_holds, live, page, refused, rescued, resting, urgency
 from jobqueue.store.memory_journal import MemoryJournal
@@ -52,8 +51,7 @@ class MemoryStore:
 
     url = ":memory:"
     features = frozenset({"types", "filter", "order", "trash"})
-    journal_files: JournalFiles | None = None
-    cache: Cache | None = None
+    journal_files = cache = None
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -232,9 +230,7 @@ class MemoryStore:
 
     def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
         with self._changed:
-            known = self._jobs if ids is None else {id: self._jobs[id] for id in ids if id in self._jobs}
-            found = [located.job for located in known.values() if located.status is status]
-        return (resting(job) for job in found)
+            return resting(self._jobs, status, ids)
 
     def duty(self, name: str) -> AbstractContextManager[bool]:
         return self._duties.try_hold(name)
@@ -302,9 +298,7 @@ class MemoryStore:
             return [id for id, located in self._jobs.items() if located.status is status]
 
     def counts(self) -> dict[Status, int]:
-        with self._changed:
-            found = Counter(located.status for located in self._jobs.values())
-            return {status: found[status] for status in Status}
+        return {status: len(self.ids(status)) for status in Status}
 
     def digests(self, statuses: Sequence[Status]) -> list[Digest]:
         with self._changed:
@@ -398,9 +392,8 @@ class MemoryStore:
 
     def change_control(self, change: Callable[[Control], Control]) -> Control:
         with self._changed:
-            control = change(self._control)
-            self.set_control(control)
-            return control
+            self.set_control(change(self._control))
+            return self._control
 
     def close(self) -> None:
         for info in self.workers():
