@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bench-quick fuzz hostile mutants proof storm clean
+.PHONY: help demo test check lint types bench bench-analytics bench-quick fuzz hostile mutants proof storm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: $(BIN)/.installed-dev  ## time every step beside the bare system calls, u
 
 bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
 	@$(BIN)/python tests/benchmarks/bench.py
+
+bench-analytics: $(BIN)/.installed-dev  ## what reading a journal of a million attempts costs, beside the fastest reader of JSON lines
+	@$(BIN)/python tests/benchmarks/analytics.py
 
 mutants: $(BIN)/.installed-dev  ## take out one rule of the protocol after the other: each must make a test fail (some minutes)
 	@$(BIN)/python tests/mutants/run.py

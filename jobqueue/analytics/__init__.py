@@ -24,7 +24,8 @@ from jobqueue.analytics import pictures
 from jobqueue.analytics.coverage import Coverage, coverage
 from jobqueue.analytics.errors import errors
 from jobqueue.analytics.export import export
-from jobqueue.analytics.frames import attempts, events, items, jobs
+from jobqueue.analytics.frames import attempts, events, items, skipped
+from jobqueue.analytics.jobs import jobs
 from jobqueue.analytics.metrics import metrics
 from jobqueue.analytics.prometheus import prometheus
 from jobqueue.analytics.stale import stale
@@ -41,5 +42,6 @@ __all__ = [
     "metrics",
     "pictures",
     "prometheus",
+    "skipped",
     "stale",
 ]

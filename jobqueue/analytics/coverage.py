@@ -231,7 +231,7 @@ def judge(subjects: list[Any], runs: pd.DataFrame, asked: str | None) -> pd.Data
 def places_in(values: pd.Series[Any], wanted: pa.StringArray) -> np.ndarray[Any, Any]:
     """Where each value stands among the wanted ones, -1 where it does not."""
     found = pc.index_in(pa.array(values, pa.string()), value_set=wanted)
-    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype("int64")
+    return np.asarray(found.fill_null(-1), dtype=np.int64)
 
 
 def shown(value: Any) -> str:

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from jobqueue.errors import Unsupported
@@ -70,11 +70,22 @@ def write_new(folder: int, name: str, data: bytes, *, sync: bool = False) -> Non
     os.close(file)
 
 
-def write_all(file: int, data: bytes) -> None:
+def write_parts(folder: int, name: str, parts: Iterable[bytes | memoryview]) -> None:
+    """A new private file, part by part: for what is large and can be made again."""
+    step("create")
+    file = os.open(name, NEW, 0o600, dir_fd=folder)
+    try:
+        for part in parts:
+            write_all(file, part)
+    finally:
+        os.close(file)
+
+
+def write_all(file: int, data: bytes | memoryview) -> None:
     step("write")
     written = os.write(file, data)
     while written < len(data):
-        written += os.write(file, data[written:])
+        written += os.write(file, memoryview(data)[written:])
 
 
 def overwrite(folder: int, name: str, data: bytes, *, sync: bool) -> None:

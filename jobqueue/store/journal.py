@@ -32,6 +32,7 @@ from jobqueue.inert import inert_logger
 from jobqueue.model.entry import AttemptEntry, Entry
 from jobqueue.model.filter import LONG_AGO
 from jobqueue.store import files
+from jobqueue.store.derived import JournalFile
 from jobqueue.store.journal_lines import (
     DISORDER,
     ENDING,
@@ -185,6 +186,22 @@ class Journal:
             return stat.S_ISREG(os.stat(name, dir_fd=self.folder, follow_symlinks=False).st_mode)
         except OSError:
             return False
+
+    def look(self) -> list[JournalFile]:
+        """Each file that counts, as it is now: by this, a reader that follows sees which have changed, and how."""
+        found = []
+        for name in self.names():
+            with suppress(FileNotFoundError):
+                seen = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
+                if stat.S_ISREG(seen.st_mode):
+                    found.append(JournalFile(name, seen.st_ino, seen.st_size, seen.st_mtime_ns))
+        return found
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The folder itself, whatever path leads to it."""
+        seen = os.fstat(self.folder)
+        return (seen.st_dev, seen.st_ino)
 
     def lines(self, since: datetime | None = None) -> Iterator[bytes]:
         """All lines as they stand there, and maybe some that are older, file by file; of one that is far too long the start."""

@@ -10,6 +10,7 @@
         processed/                                           which items are done, see processed.py
         progress/ checkpoints/ items/ logs/ artifacts/       what running jobs leave, see notes.py
         output/                                              what detached workers say, see launching.py
+        cache/                                               what was derived, made when it is needed, see cache.py
 
 A worker has two claim folders under one lock. It never claims a file into the folder that wrote it last, so that inside
 `claimed/<folder>/` a file says `written_by: <folder>` only when this very claim recorded an outcome in it.
@@ -28,6 +29,7 @@ STATUS_FOLDERS = tuple(status.value for status in Status)
 HIDDEN = ".jobqueue"
 NOTES_FOLDERS = ("progress", "checkpoints", "items", "logs", "artifacts")
 OUTPUT = "output"
+CACHE = "cache"
 SUPPORT_FOLDERS = (
     *("tmp", "locks", "workers", "keys", "limits", "cancel", "trash", "journal", "schedules", "processed"),
     *NOTES_FOLDERS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -53,6 +53,7 @@ class MemoryStore:
 
     url = ":memory:"
     features = frozenset({"types", "filter", "order", "trash"})
+    journal_files = cache = None
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -231,9 +232,7 @@ class MemoryStore:
 
     def resting(self, status: Status, ids: Sequence[str] | None = None) -> Iterator[Resting]:
         with self._changed:
-            known = self._jobs if ids is None else {id: self._jobs[id] for id in ids if id in self._jobs}
-            found = [located.job for located in known.values() if located.status is status]
-        return (resting(job) for job in found)
+            return resting(self._jobs, status, ids)
 
     def duty(self, name: str) -> AbstractContextManager[bool]:
         return self._duties.try_hold(name)
@@ -299,10 +298,12 @@ class MemoryStore:
     def journal_lines(self, *, since: datetime | None = None) -> Iterator[bytes]:
         return self._journal.lines()
 
-    def counts(self) -> dict[Status, int]:
+    def ids(self, status: Status) -> list[str]:
         with self._changed:
-            found = Counter(located.status for located in self._jobs.values())
-            return {status: found[status] for status in Status}
+            return [id for id, located in self._jobs.items() if located.status is status]
+
+    def counts(self) -> dict[Status, int]:
+        return {status: len(self.ids(status)) for status in Status}
 
     def digests(self, statuses: Sequence[Status]) -> list[Digest]:
         with self._changed:
@@ -390,9 +391,8 @@ class MemoryStore:
 
     def change_control(self, change: Callable[[Control], Control]) -> Control:
         with self._changed:
-            control = change(self._control)
-            self.set_control(control)
-            return control
+            self.set_control(change(self._control))
+            return self._control
 
     def close(self) -> None:
         for info in self.workers():

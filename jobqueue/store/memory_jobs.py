@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -53,8 +53,10 @@ def page(found: Sequence[Located], where: Filter | None, order: str, limit: int 
     return Page(matching[offset : None if limit is None else offset + limit], len(matching))
 
 
-def resting(job: Job) -> Resting:
-    return Resting(when(job), job.id, len(msgspec.json.encode(job)))
+def resting(jobs: Mapping[str, Located], status: Status, ids: Sequence[str] | None) -> Iterator[Resting]:
+    known = jobs.values() if ids is None else [jobs[id] for id in ids if id in jobs]
+    found = [located.job for located in known if located.status is status]
+    return (Resting(when(job), job.id, len(msgspec.json.encode(job))) for job in found)
 
 
 def live(located: Located, notes: Notes) -> Located:

@@ -32,8 +32,10 @@ from jobqueue.store import files
 from jobqueue.store.arrivals import ANY, Arrivals
 from jobqueue.store.base import Change, Claim, Digest, Kept, Located, Notes, Page, Put, Schedules, Seen, WorkerInfo
 from jobqueue.store.bounds import Bounds
+from jobqueue.store.cache import FileCache
 from jobqueue.store.claiming import Claiming
 from jobqueue.store.commit import Scratch
+from jobqueue.store.derived import Cache, JournalFiles
 from jobqueue.store.folder import Folder
 from jobqueue.store.journal import Journal
 from jobqueue.store.keeping import Keeping
@@ -89,6 +91,8 @@ class Spool:
         self.locks = Locks(self.path / ".jobqueue" / "locks", self.folder.fds["locks"])
         self.scratch = Scratch(self.folder.fds["tmp"], durable)
         self.journal = Journal(self.folder.fds["journal"])
+        self.journal_files: JournalFiles | None = self.journal
+        self.cache: Cache | None = FileCache(self.folder.hidden, self.folder.fds["tmp"])
         self.keys = Keys(self.folder.fds["keys"], durable)
         self.keys_alone = Keys(self.folder.fds["limits"], durable=False, ending=ALONE)
         self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
@@ -291,6 +295,9 @@ class Spool:
 
     def journal_lines(self, *, since: datetime | None = None) -> Iterator[bytes]:
         return self.journal.lines(since)
+
+    def ids(self, status: Status) -> list[str]:
+        return [job_id(name.rpartition("/")[2]) for name in self.folder.names(status)]
 
     def counts(self) -> dict[Status, int]:
         return self.reading.counts()

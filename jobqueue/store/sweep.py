@@ -12,13 +12,15 @@ from jobqueue.model.status import Status
 from jobqueue.store import files
 from jobqueue.store.folder import Folder
 from jobqueue.store.keys import KeyRecord, Keys
-from jobqueue.store.layout import SUFFIX, is_job_name, job_id
+from jobqueue.store.layout import CACHE, SUFFIX, is_job_name, job_id
 from jobqueue.store.notes import FileNotes
 
 TRASH_FOR = 7 * 86400.0
 NOTES_FOR = 3600.0
 PROCESSED_FOR = 30 * 86400.0
 """Since a handler of that version looked last; it is made anew from the journal should one look again."""
+CACHED_FOR = 30 * 86400.0
+"""Since it was made; who still needs it makes it anew."""
 STEP = 100
 """Files in one step: some milliseconds, for a worker has other work to do."""
 TEMPORARY_FOR = 86400.0
@@ -36,6 +38,12 @@ def sweep(
     yield from sweep_old(folder.fds["trash"], trash_for)
     yield from sweep_old(folder.fds["tmp"], TEMPORARY_FOR)
     yield from sweep_old(folder.fds["processed"], PROCESSED_FOR)
+    with suppress(OSError):  # most queues have none
+        cache = files.open_folder(CACHE, folder.hidden)
+        try:
+            yield from sweep_old(cache, CACHED_FOR)
+        finally:
+            os.close(cache)
     for names in in_steps(files.names_in(folder.fds["keys"])):
         yield sum(sweep_key(keys, name, key_is_free) for name in names)
     yield from sweep_notes(folder, notes)

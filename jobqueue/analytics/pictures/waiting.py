@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobqueue.analytics.frames import jobs
+from jobqueue.analytics.jobs import jobs
 from jobqueue.analytics.pictures.asked import Floats, Source, instants, jumped
 from jobqueue.model.status import Status
 

@@ -38,6 +38,13 @@ class Lists(Words):
         assert counts == {status: self.store.scan(statuses=[status]).total for status in Status}
         assert self.store.scan().total == 10
 
+    def test_the_ids_of_a_status_are_those_of_its_jobs(self) -> None:
+        for status in (DONE, DONE, FAILED, CLAIMED, PENDING):
+            self.reach(status)
+
+        for status in Status:
+            assert sorted(self.store.ids(status)) == sorted(self.listed(statuses=[status], limit=None))
+
     def test_a_list_says_where_each_job_is(self) -> None:
         ids = {status: self.reach(status) for status in (DONE, FAILED, CLAIMED, PENDING)}
 

@@ -1,0 +1,131 @@
+"""Following a journal: which of its files have what is new, read in whole lines, each once."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from io import BufferedIOBase
+from typing import NamedTuple
+
+import msgspec
+
+from jobqueue.store.derived import JournalFile, JournalFiles
+from jobqueue.store.journal_lines import AT_ONCE, LONGEST, MOST_UNPACKED, PACKED
+
+CHUNK = 32 << 20
+"""Bytes that are taken apart at a time."""
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
+class Lines(NamedTuple):
+    """Whole lines of a file, and where they end. `note` is what is wrong with what came behind them."""
+
+    data: bytes
+    end: int
+    note: str = ""
+
+
+class Followed:
+    """One file, and how far it was read. Packing keeps its name but for the ending, and its lines."""
+
+    def __init__(self, seen: JournalFile) -> None:
+        self.seen = seen
+        self.offset = 0
+        self.lines = 0
+
+    def goes_on(self, now: JournalFile) -> bool:
+        """Whether what was read of it still stands there."""
+        was = self.seen
+        if now.inode != was.inode or now.size < was.size:
+            return False
+        return now == was or (now.size > was.size and not now.name.endswith(PACKED))
+
+
+def base_name(name: str) -> str:
+    return name.removesuffix(PACKED)
+
+
+def packed_size(files: JournalFiles, name: str) -> int:
+    """How large it is unpacked (modulo 2^32), by the last bytes of the file; -1 where they do not say."""
+    try:
+        with files.open(name) as stream:
+            raw: BufferedIOBase = stream.fileobj  # type: ignore[attr-defined]
+            raw.seek(-4, 2)
+            return int.from_bytes(raw.read(4), "little")
+    except (OSError, ValueError, AttributeError):
+        return -1
+
+
+def ends_line(files: JournalFiles, seen: JournalFile, offset: int) -> bool:
+    """Whether a line ends where the reader stopped. A last line that lacked its end may have gone on, and be another."""
+    if offset in (0, seen.size) or seen.name.endswith(PACKED):
+        return True
+    try:
+        with files.open(seen.name) as stream:
+            stream.seek(offset - 1)
+            return b"\n" in stream.read(2)
+    except OSError:
+        return False
+
+
+def new_lines(files: JournalFiles, seen: JournalFile, start: int) -> Iterator[Lines]:
+    """What stands in a file from `start` on, as far as it reached at that look."""
+    try:
+        with files.open(seen.name) as stream:
+            if seen.name.endswith(PACKED):
+                if start:
+                    stream.seek(start)
+                yield from whole_lines(stream, start, None)
+            else:
+                stream.seek(start)
+                yield from whole_lines(stream, start, seen.size)
+    except FileNotFoundError:  # the next look tells
+        return
+
+
+def whole_lines(stream: BufferedIOBase, position: int, end: int | None) -> Iterator[Lines]:
+    """In chunks. A last line without its end counts where it is whole: its writer died just before the end of the line."""
+    rest, skipping, damage = b"", False, ""
+    while not damage:
+        data, damage = block(stream, min(CHUNK, (MOST_UNPACKED if end is None else end) - position - len(rest)))
+        cut = data.rfind(b"\n") + 1
+        lines, rest = (rest + data[:cut], data[cut:]) if cut else (b"", rest + data)
+        position += len(lines)
+        if lines and skipping:
+            lines, skipping = b"?" + lines[lines.index(b"\n") :], False
+        if len(rest) > LONGEST:
+            position, rest, skipping = position + len(rest), b"", True
+        if lines or damage:
+            yield Lines(lines, position, damage)
+        if not data:
+            break
+    if rest and not damage and is_whole(rest):
+        yield Lines(rest + b"\n", position + len(rest))
+
+
+def block(stream: BufferedIOBase, size: int) -> tuple[bytes, str]:
+    """So many bytes, fewer at the end; and what is wrong with what comes behind them."""
+    if not isinstance(stream, gzip.GzipFile):
+        return stream.read(max(size, 0)), ""
+    parts: list[bytes] = []
+    while size > 0:
+        try:
+            part = stream.read1(min(size, AT_ONCE))
+        except DAMAGED as error:
+            return b"".join(parts), f"damaged, and read as far as it goes: {error}"
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts), ""
+
+
+def is_whole(line: bytes) -> bool:
+    if not line.rstrip().endswith(b"}"):
+        return False
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    return True
