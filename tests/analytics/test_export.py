@@ -10,6 +10,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -72,7 +73,7 @@ def test_parquet_is_the_frame(queue: Queue, tmp_path: Path, what: str) -> None:
     read = pd.read_parquet(analytics.export(frame, tmp_path / "a.parquet"))
     for name in ("jobs", "tags"):
         if name in frame:
-            assert [list(value) for value in read[name]] == [list(value) for value in frame[name]]
+            assert [as_list(value) for value in read[name]] == [as_list(value) for value in frame[name]]
             read, frame = read.drop(columns=name), frame.drop(columns=name)
     for name in frame.columns[frame.isna().all()]:
         assert read[name].isna().all()
@@ -80,8 +81,13 @@ def test_parquet_is_the_frame(queue: Queue, tmp_path: Path, what: str) -> None:
     pd.testing.assert_frame_equal(read, frame, check_categorical=False)
 
 
+def as_list(value: Any) -> list[Any] | None:
+    return None if value is None else list(value)
+
+
 def test_lists_are_json_in_csv(queue: Queue, tmp_path: Path) -> None:
-    jobs = table(analytics.export(analytics.jobs(queue), tmp_path / "j.csv"))
+    opened = analytics.jobs(queue, payload=True)  # the journal knows no tags
+    jobs = table(analytics.export(opened.drop(columns="payload"), tmp_path / "j.csv"))
     assert sorted(json.loads(row["tags"]) for row in jobs) == [[], ["t", "u"]]
     events = table(analytics.export(analytics.events(queue), tmp_path / "e.csv"))
     assert all(len(json.loads(row["jobs"])) == 1 for row in events)
