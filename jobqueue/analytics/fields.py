@@ -24,22 +24,34 @@ LONGEST = 1e14
 
 def category(raw: pa.Array) -> tuple[pa.Array, Mask]:
     """Every value is looked at once, however many rows have it."""
+    if raw.null_count == len(raw):
+        return raw.dictionary_encode(), np.zeros(len(raw), np.bool_)
     encoded = raw.dictionary_encode()
     texts = [text_in(value) for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(-1).to_numpy()
-    wrong = np.array([text is None for text in texts] + [False], np.bool_)
     values = pa.array([text or "" for text in texts], pa.large_string())
+    if None not in texts:
+        return pa.DictionaryArray.from_arrays(encoded.indices, values), np.zeros(len(raw), np.bool_)
+    wrong = np.array([text is None for text in texts] + [False], np.bool_)  # the last is that of -1, a missing one
+    codes = encoded.indices.fill_null(-1).to_numpy()
     return pa.DictionaryArray.from_arrays(encoded.indices, values), wrong[codes]
 
 
 def text(raw: pa.Array) -> tuple[pa.Array, Mask]:
+    if raw.null_count == len(raw):
+        return raw, np.zeros(len(raw), np.bool_)
     plain = pc.binary_slice(raw.cast(pa.large_binary()), 1, -1).cast(pa.large_string())
     wrong = ~pc.fill_null(pc.starts_with(raw, '"'), True).to_numpy(zero_copy_only=False)
-    escaped = pc.fill_null(pc.match_substring(raw, "\\"), False)
-    if escaped.true_count:
+    if holds(raw, b"\\"):
+        escaped = pc.fill_null(pc.match_substring(raw, "\\"), False)
         values = [text_in(value) or "" for value in raw.filter(escaped).to_pylist()]
         plain = pc.replace_with_mask(plain, escaped, pa.array(values, pa.large_string()))
     return plain, wrong
+
+
+def holds(texts: pa.Array, byte: bytes) -> bool:
+    """Whether a byte stands anywhere in them: a look at all of them at once, many times faster than at each."""
+    whole = memoryview(texts.buffers()[2] or b"")
+    return bool((np.frombuffer(whole, np.uint8) == byte[0]).any())
 
 
 def text_in(raw: str) -> str | None:

@@ -18,10 +18,13 @@ CHUNK = 32 << 20
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
+Bytes = bytes | memoryview
+
+
 class Lines(NamedTuple):
     """Whole lines of a file, and where they end. `note` is what is wrong with what came behind them."""
 
-    data: bytes
+    data: Bytes
     end: int
     note: str = ""
 
@@ -88,26 +91,40 @@ def whole_lines(stream: BufferedIOBase, position: int, end: int | None) -> Itera
     """In chunks. A last line without its end counts where it is whole: its writer died just before the end of the line."""
     rest, skipping, damage = b"", False, ""
     while not damage:
-        data, damage = block(stream, min(CHUNK, (MOST_UNPACKED if end is None else end) - position - len(rest)))
-        cut = data.rfind(b"\n") + 1
-        lines, rest = (rest + data[:cut], data[cut:]) if cut else (b"", rest + data)
+        data, tail, damage = block(stream, min(CHUNK, (MOST_UNPACKED if end is None else end) - position - len(rest)))
+        if not data and not tail:
+            if damage:
+                yield Lines(b"", position, damage)
+            break
+        lines: Bytes = rest + bytes(data) if rest and data else data
+        rest = tail if data else rest + tail
         position += len(lines)
         if lines and skipping:
-            lines, skipping = b"?" + lines[lines.index(b"\n") :], False
+            whole = bytes(lines)
+            lines, skipping = b"?" + whole[whole.index(b"\n") :], False
         if len(rest) > LONGEST:
             position, rest, skipping = position + len(rest), b"", True
         if lines or damage:
             yield Lines(lines, position, damage)
-        if not data:
-            break
     if rest and not damage and is_whole(rest):
         yield Lines(rest + b"\n", position + len(rest))
 
 
-def block(stream: BufferedIOBase, size: int) -> tuple[bytes, str]:
-    """So many bytes, fewer at the end; and what is wrong with what comes behind them."""
-    if not isinstance(stream, gzip.GzipFile):
-        return stream.read(max(size, 0)), ""
+def block(stream: BufferedIOBase, size: int) -> tuple[Bytes, bytes, str]:
+    """About so many bytes: whole lines, what stands behind the last of them, and what is wrong with what comes then."""
+    if isinstance(stream, gzip.GzipFile):
+        data, damage = unpacked(stream, size)
+        cut = data.rfind(b"\n") + 1
+        return data[:cut], data[cut:], damage
+    data = stream.read(max(size, 0))
+    cut = data.rfind(b"\n") + 1
+    if 0 < cut < len(data):  # the rest is read again, which is cheaper than to copy what is much more
+        stream.seek(cut - len(data), 1)
+        return memoryview(data)[:cut], b"", ""
+    return (data, b"", "") if cut else (b"", data, "")
+
+
+def unpacked(stream: gzip.GzipFile, size: int) -> tuple[bytes, str]:
     parts: list[bytes] = []
     while size > 0:
         try:

@@ -154,7 +154,7 @@ class History:
         parsed, starts = read_lines(self.engine, lines.data)
         bad = len(parsed.bad)
         first = int(parsed.bad[0]) if bad else -1
-        why = why_bad(lines.data[starts[first] : starts[first + 1]]) if bad else ""
+        why = why_bad(bytes(lines.data[starts[first] : starts[first + 1]])) if bad else ""
         if lines.note:
             bad, first, why = bad + 1, first if bad else len(starts) - 1, why or lines.note
         return Piece(name, start, lines.end, 0, len(starts) - 1, bad, first, why, parsed)

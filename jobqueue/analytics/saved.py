@@ -30,6 +30,8 @@ HEAD = struct.Struct("<8sII")
 ENDING = ".arrow"
 LOOK_BACK = 4096
 ROWS = 1 << 16
+PATIENCE = 2.0
+"""Seconds."""
 
 
 class Piece(NamedTuple):
@@ -146,6 +148,7 @@ class Saved:
 
 
 def write(cache: Cache, name: str, noted: list[Noted], pieces: Sequence[Piece]) -> None:
+    threading.main_thread().join(PATIENCE)  # who has just read goes first, unless the process is about to end
     streams = [stream(tables) for tables in zip(*(tables_of(piece.parsed) for piece in pieces), strict=True)]
     check = 0
     for part in streams:

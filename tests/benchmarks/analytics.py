@@ -38,9 +38,11 @@ LIMIT = """
 import duckdb, pyarrow, pandas
 con = duckdb.connect()
 con.execute("set TimeZone='UTC'")
+con.execute("set enable_progress_bar = false")
 files = sys.argv[1] + "/.jobqueue/journal/*.jsonl"
 began()
-con.sql(f"select * from read_json('{files}', format='newline_delimited', columns=FIELDS, ignore_errors=true)").to_arrow_table()
+how = "format='newline_delimited', columns=FIELDS, ignore_errors=true"
+con.sql("select * from read_json('" + files + "', " + how + ")").to_arrow_table()
 ended("read")
 """
 OURS = """
@@ -80,7 +82,7 @@ analytics.attempts(queue, type="scan", outcome="failed")
 ended("filtered")
 """
 CLOCK = """
-import json, sys, timetime
+import json, sys, time
 
 def began():
     global wall, cpu
