@@ -107,6 +107,6 @@ def test_a_worker_drains_a_disk_that_is_full_and_then_everything_works(
             print((tmp_path / "output").read_text()[-3000:])
         assert sorted(log.read_text().split()) == sorted(job.id for job in (*jobs, *more)), "each job once"
         assert all(json.loads(path.read_text())["result"] for path in (disk / "q" / "done").iterdir())
-        assert {id for id, _, _ in queue.store.attempts()} == {job.id for job in (*jobs, *more)}
+        assert {attempt.job for attempt in queue.store.attempts()} == {job.id for job in (*jobs, *more)}
         assert os.listdir(disk / "q" / ".jobqueue" / "tmp") == []
         assert os.listdir(disk / "q" / ".jobqueue" / "workers") == []

@@ -16,7 +16,7 @@ OF_A_PATH = {
     *("mkdir", "unlink", "rmdir", "exists", "stat", "lstat"),
 }
 BY_ITSELF = {"open", "FileLock"}
-DESCRIPTORS = {"folder", "fd", "tmp", "marks", "locks", "workers", "failed", "inside", "pending", "trash"}
+DESCRIPTORS = {"cache", "folder", "fd", "tmp", "marks", "locks", "workers", "failed", "inside", "pending", "trash"}
 REVIEWED = {
     # The queue folder itself is opened once by its path, and no symlink is followed; then it is checked.
     "store/folder.py: self.path.is_symlink()",
