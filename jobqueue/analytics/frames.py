@@ -88,7 +88,7 @@ def within(
 
     def place(value: datetime | Duration, field: str) -> int:
         moment = parse_since(value, now, field).replace(tzinfo=None)
-        return int(np.searchsorted(moments[:timed], np.datetime64(moment, "us"), side="left"))
+        return int(np.searchsorted(moments, np.datetime64(moment, "us"), side="left"))
 
     first = 0 if since is None else place(since, "since")
     last = timed if end is None else place(end, "until" if older_than is None else "older_than")

@@ -109,7 +109,7 @@ class History:
     def saved_pieces(self, store: Store, files: JournalFiles, now: list[JournalFile]) -> list[Piece]:
         if store.cache is None or sum(seen.size for seen in now) < MUCH // 8:
             return []
-        pieces = Saved(store.cache, files).load(now)
+        pieces = Saved(store.cache, files).pieces(now)
         for piece in pieces:
             seen = next(seen for seen in now if base_name(seen.name) == piece.file)
             followed = self.files.setdefault(piece.file, Followed(seen))

@@ -107,9 +107,9 @@ class Saved:
             found.append(Noted(**said, **now, rows=rows))
         return found
 
-    # -- loading
+    # -- finding again
 
-    def load(self, now: Sequence[JournalFile]) -> list[Piece]:
+    def pieces(self, now: Sequence[JournalFile]) -> list[Piece]:
         """For each journal file the pieces that follow each other from its first byte on."""
         seen = {base_name(file.name): file for file in now}
         found: list[tuple[Noted, list[pa.Table]]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -90,8 +91,9 @@ def test_what_is_written_to_a_frame_never_reaches_another(queue: Queue, write: C
 def test_an_old_frame_can_be_written_to_and_stays_apart_too(queue: Queue, write: Callable[..., Path]) -> None:
     """Its rows are the very memory of the newer one, so the write must go into a copy."""
     write(*(line(n) for n in range(10)))
-    old = analytics.attempts(queue)
-    part = old.iloc[2:5]
+    old, whole = analytics.attempts(queue), analytics.attempts(queue)
+    part = whole.iloc[2:5]
+    del whole
     for n in range(10, 14):
         write(line(n))
         analytics.attempts(queue)
@@ -105,18 +107,33 @@ def test_an_old_frame_can_be_written_to_and_stays_apart_too(queue: Queue, write:
     assert (old["attempt"].iloc[3], len(old), part["clock_jump"].sum()) == (99, 10, 1)
 
 
-def test_an_array_of_a_frame_cannot_be_written_to(queue: Queue, write: Callable[..., Path]) -> None:
+def test_an_old_frame_that_nobody_else_has_can_be_written_to(queue: Queue, write: Callable[..., Path]) -> None:
+    write(line(0), line(1))
+    old = analytics.attempts(queue)
+    write(line(2))
+    assert told(queue) == [0, 1, 2]
+    gc.collect()
+    old.iloc[0, old.columns.get_loc("attempt")] = 99
+    old.iloc[1, old.columns.get_loc("finished_at")] = pd.Timestamp(START)
+    assert analytics.attempts(queue)["attempt"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("column", "value"), [("attempt", 5), ("finished_at", pd.Timestamp(START)), ("clock_jump", True)])
+def test_an_array_of_a_frame_cannot_be_written_to(queue: Queue, write: Callable[..., Path], column: str, value: Any) -> None:
+    """pandas has nothing to say about a write by this door."""
     write(line(0))
     with pytest.raises(ValueError, match="read-only"):
-        analytics.attempts(queue)["attempt"].to_numpy()[0] = 5
+        analytics.attempts(queue)[column].array[0] = value
 
 
 def test_a_frame_stays_as_it_was_when_rows_come_before_its_own(queue: Queue, write: Callable[..., Path]) -> None:
-    write(*(line(n) for n in range(0, 20, 2)))
+    write(*(line(n) for n in range(0, 40, 2)))
+    assert len(told(queue)) == 20
+    write(line(40))  # now there is room for as many again
     old = analytics.attempts(queue)
     copy = old.copy()
     write(*(line(n) for n in range(1, 20, 2)), name="20261122-1")
-    assert told(queue) == list(range(20))
+    assert told(queue) == sorted([*range(0, 42, 2), *range(1, 20, 2)])
     pd.testing.assert_frame_equal(old, copy)
 
 
@@ -176,6 +193,14 @@ def test_a_torn_line_waits_for_its_end(queue: Queue, write: Callable[..., Path],
     assert sum("is skipped" in record.getMessage() for record in caplog.records) == 1
 
 
+def test_a_last_line_that_was_whole_and_goes_on_is_another(queue: Queue, write: Callable[..., Path]) -> None:
+    write(line(0), line(1)[:-1])
+    assert told(queue) == [0, 1]
+    write(b"and more\n", line(2))
+    assert told(queue) == [0, 2]
+    assert analytics.skipped(queue)["lines"].tolist() == [1]
+
+
 def test_a_file_is_named_once_however_many_lines_it_spoils(
     queue: Queue, write: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -183,6 +208,9 @@ def test_a_file_is_named_once_however_many_lines_it_spoils(
         write(line(n, number="1"), b"\0\0\n", line(n + 10))
         frame = analytics.attempts(queue)
     assert (len(frame), frame.attrs["skipped"]) == (5, 10)
+    path = Path(queue.store.url) / ".jobqueue/journal/20261122-0.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])  # all is read anew
+    assert analytics.attempts(queue).attrs["skipped"] == 10
     (record,) = [record for record in caplog.records if "is skipped" in record.getMessage()]
     assert "20261122-0.jsonl: line 1 is skipped: Expected `int`, got `str` - at `$.number`" in record.getMessage()
 
@@ -390,6 +418,8 @@ def test_a_journal_file_that_was_written_anew_is_not_taken_from_the_cache(queue:
     assert other_process(queue)[1] == 50
     path.write_bytes(b"".join(line(n) for n in range(100, 160)))
     assert other_process(queue)[1:3] == [60, sum(range(100, 160))]
+    path.write_bytes(b"".join(line(n) for n in range(200, 260)))  # of the same size
+    assert other_process(queue)[1:3] == [60, sum(range(200, 260))]
 
 
 def test_a_queue_that_may_only_be_read_goes_without(queue: Queue, write: Callable[..., Path]) -> None:
