@@ -225,7 +225,6 @@ REVIEWED = {
     "jobqueue/worker/child.py: pickle.loads",  # the settings that its own worker sends over a private socket, no job
     "jobqueue/store/notes.py: json.loads",
     *(f"jobqueue/analytics/pictures/{name}.py: load" for name in ("amounts", "gantt", "queued", "spread")),  # attempts
-    "jobqueue/analytics/history.py: Saved(store.cache, files).load",  # numbers and texts, in Arrow's own format
 }
 
 
