@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from jobqueue.errors import NotJSON
@@ -33,10 +34,16 @@ def check_json(value: Any, path: str = "payload", deepest: int = DEEPEST, digits
     a NumPy number or NaN is refused with what to write instead.
     """
     try:
-        check(value, deepest, 10**digits)
+        check(value, deepest, ten_to_the(digits))
     except Wrong as wrong:
         full = path + "".join(reversed(wrong.parts))
         raise NotJSON(full if len(full) <= LONGEST_PATH else full[:LONGEST_PATH] + "…", wrong.problem) from None
+
+
+@lru_cache(maxsize=8)
+def ten_to_the(digits: int) -> int:
+    """Kept, since making it takes longer than all the rest of a check."""
+    return int(10**digits)
 
 
 def check(value: Any, deepest: int, largest: int, depth: int = 0) -> None:
