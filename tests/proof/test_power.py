@@ -222,6 +222,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callabl
     return recorded
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("play", SCENES, ids=lambda play: play.__name__)
 def test_a_power_cut_breaks_no_promise(
@@ -245,8 +246,14 @@ def without(n: int, scene: Scene) -> tuple[list[Event], list[tuple[int, Places]]
 NEEDED = {"enqueue": 6, "enqueue_many": 2, "finish_done": 3, "cancel": 3, "retry": 3, "purge": 1, "rescue": 2}
 
 
+def slowly(*plays: Callable[[Scene], None]) -> list[Any]:
+    """Each of these takes many seconds."""
+    return [pytest.param(play, marks=pytest.mark.slow) for play in plays]
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "play", [enqueue, enqueue_many, finish_done, cancel, retry, purge, rescue], ids=lambda play: play.__name__
+    "play", [enqueue, enqueue_many, finish_done, purge, *slowly(cancel, retry, rescue)], ids=lambda play: play.__name__
 )
 def test_leaving_out_a_sync_breaks_a_promise(
     play: Callable[[Scene], None], record: Callable[..., Scene], tmp_path: Path
