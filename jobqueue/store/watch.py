@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 log = inert_logger("jobqueue")
 
 
+def is_news(record: logging.LogRecord) -> bool:
+    """False for watchdog's ERROR about the last event that its thread reads while its watch is taken down: that is what
+    `pause` means to do, and the look into the folder finds the job."""
+    return "when the thread is inactive" not in record.getMessage()
+
+
 class Watch:
     """Watches one folder. `names` receives the names of jobs that were created, moved in or closed after writing.
 
@@ -66,6 +72,7 @@ class Watch:
         # A claim moves a file out of the folder; watchdog would hold every event behind it for half a second, hoping
         # to see the other end of that move.
         InotifyMoveEventGrouper.delay = 0
+        logging.getLogger("watchdog.observers.inotify").addFilter(is_news)  # the same filter is added only once
         if self.observer is None or not self.observer.is_alive():
             observer = Observer()
             observer.daemon = True

@@ -443,9 +443,10 @@ MARKED = "from jobqueue.queue.handler import handler\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current folder; modules and search paths that a test adds go again."""
+    """An empty current folder; modules and search paths that a test adds go again, and `handlers` is nobody else's."""
+    monkeypatch.delitem(sys.modules, "handlers", raising=False)
     before = dict(sys.modules)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not (Path(entry) / "handlers.py").exists()])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
     yield tmp_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -157,3 +158,13 @@ def test_a_backlog_takes_the_watch_down_and_an_idle_time_brings_it_back(bench: A
     assert not bench.spool.claiming.watch.watching
     bench.spool.wait(0)
     assert bench.spool.claiming.watch.watching
+
+
+def test_a_watch_taken_down_is_no_error(watched: Any, caplog: pytest.LogCaptureFixture) -> None:
+    _, _, watch = watched
+    (emitter,) = watch.observer.emitters
+    watch.pause()
+    emitter.queue_events(1)  # what its thread may do once more, between the end of the watch and its own
+    assert not [record for record in caplog.records if record.name.startswith("watchdog")]
+    logging.getLogger("watchdog.observers.inotify").error("something else")
+    assert "something else" in caplog.text
