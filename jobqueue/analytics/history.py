@@ -202,6 +202,7 @@ class History:
 by_store: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
 by_journal: weakref.WeakValueDictionary[tuple[int, int], History] = weakref.WeakValueDictionary()
 finding = threading.Lock()
+inherited: list[History] = []
 
 
 def history_of(store: Store) -> History:
@@ -218,9 +219,11 @@ def history_of(store: Store) -> History:
 
 
 def after_fork() -> None:
-    """A child shares no lock with its parent: one of them may have been held."""
+    """A child shares no lock with its parent: one of them may have been held. What the parent had read is kept, unused:
+    to free it would stop DuckDB's threads, which a child does not have, and crash it."""
     global finding
     finding = threading.Lock()
+    inherited.extend(by_store.values())
     by_store.clear()
     by_journal.clear()
 
