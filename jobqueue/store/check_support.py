@@ -111,21 +111,24 @@ def find_idle_marks(spool: Spool) -> Iterator[Problem]:
     """A mark is made a moment before its job is looked for, so a new one is left alone."""
     marks = spool.folder.fds["cancel"]
     for name in os.listdir(marks):
-        if age(marks, name) > MINUTE and not is_claimed(spool, name):
+        if age(marks, name) > MINUTE and not may_run(spool, name):
             mend = partial(remove_mark, spool, name)
-            yield Problem("cancel mark without a running job", f"{HIDDEN}/cancel/{name}", "", "remove it", mend, "removed")
+            yield Problem(
+                "cancel mark without a job that could run", f"{HIDDEN}/cancel/{name}", "", "remove it", mend, "removed"
+            )
 
 
 def remove_mark(spool: Spool, name: str) -> bool:
-    if is_claimed(spool, name):
+    if may_run(spool, name):
         return False
     spool.moving.unmark(name)
     return True
 
 
-def is_claimed(spool: Spool, name: str) -> bool:
+def may_run(spool: Spool, name: str) -> bool:
+    """Whether a mark has work to do: a job that went back to pending/ with its mark is ended by its next claim."""
     place = spool.folder.find(name.removesuffix(".json"))
-    return place is not None and place.status is Status.CLAIMED
+    return place is not None and place.status in (Status.PENDING, Status.CLAIMED)
 
 
 def find_free_keys(spool: Spool) -> Iterator[Problem]:

@@ -111,6 +111,7 @@ class Moving:
                 for outcome in outcomes
                 if outcome.attempt and outcome.held not in lost_ones
             )
+            self.unmark_all(one.held.name for one in outcomes if one.to in FINISHED and one.held not in lost_ones)
             names = [None if outcome.held in lost_ones else self.publish(outcome) for outcome in outcomes]
             self.scratch.settle({self.folder.by_status[outcome.to] for outcome in outcomes}, self.witness(outcomes, names))
         finally:
@@ -201,10 +202,7 @@ class Moving:
                 transition = said_why(transition, self.why_cancelled(held.name))
             attempt = (transition.job, transition.attempt) if transition.attempt is not None else None
             decided.append(Outcome(held, transition.to, transition, attempt))
-        names = self.carry_out(decided)
-        ended = [outcome for outcome, name in zip(decided, names, strict=True) if name is not None and outcome.to in FINISHED]
-        self.unmark_all(outcome.held.name for outcome in ended)  # not for one that was taken away: it may run elsewhere
-        return names
+        return self.carry_out(decided)
 
     def why_cancelled(self, name: str) -> str:
         """What whoever asked a job to stop has said."""
@@ -214,10 +212,17 @@ class Moving:
             return ""
 
     def unmark_all(self, names: Iterable[str]) -> None:
-        """For jobs that have ended and moved: a mark made meanwhile would end them again when somebody retries them."""
-        if self.any_marks():
-            for name in names:
-                self.unmark(name)
+        """For jobs that nobody looks for a mark of any more: it would end them again when somebody retries them.
+
+        Once their end stands in their claim folders, before they move, so that no crash leaves one; whoever marks a job
+        looks afterwards whether its end stood there already.
+        """
+        marks = self.folder.fds["cancel"]
+        marked = [name for name in names if files.exists(marks, name)] if self.any_marks() else []
+        for name in marked:
+            self.unmark(name)
+        if marked:
+            self.scratch.settle([marks])
 
     # -- operations of people
 
@@ -270,8 +275,6 @@ class Moving:
                     transition = decide(job, error) if job is not None else None
                     outcomes.append(Outcome(held, transition.to if transition else Status.PENDING, transition))
             self.carry_out(outcomes)
-            for outcome in outcomes:
-                self.unmark(outcome.held.name)
         return fixed
 
     def set_aside(self, rejects: Sequence[tuple[str, str]]) -> list[str]:

@@ -13,7 +13,7 @@ from jobqueue.model.clock import Clock
 from jobqueue.model.filter import status_of
 from jobqueue.model.job import Attempt, Job, Ran
 from jobqueue.model.retry import RetryPolicy
-from jobqueue.model.status import FINISHED, Status
+from jobqueue.model.status import Status
 from jobqueue.model.told import tell
 from jobqueue.model.transition import Run, Transition, final_attempt, lost, release, reopened
 from jobqueue.store import files
@@ -68,8 +68,6 @@ class Rescuing:
                     outcomes += self.recovery(Held(claim_folder, name), owner, info)
         moved = [job_id(name) for name in self.moving.carry_out(outcomes) if name is not None]
         for outcome in outcomes:
-            if outcome.to in FINISHED:  # one that goes back keeps a mark made meanwhile: its next claim ends it
-                self.moving.unmark(outcome.held.name)
             self.notes.ended(job_id(outcome.held.name), done=outcome.to is Status.DONE)
         emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
         if all(emptied):

@@ -66,21 +66,31 @@ class Verbs:
 
     def ask_to_stop(self, change: Change, message: str, seen: Seen = None) -> Change:
         """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
-        name = change.id + ".json"
+        name = change.id + SUFFIX
         self.moving.mark_cancel(name, message)
-        place = self.find(change.id)
-        if place is not None and place.status is Status.CLAIMED:
-            located = self.reading.read(place)
+        located = self.look(change.id)
+        if located is not None and located.status is Status.CLAIMED:
             return Change(change.id, "cancelling", located, self.how_it_stops(located))
-        self.moving.unmark(name)
-        if place is None:
-            return change
-        if place.status is Status.PENDING:
-            return self.cancel([change.id], message, seen)[0]
-        located = self.reading.read(place)
+        if located is not None and located.status is Status.PENDING:  # the mark stays: a claim may come before us, and see it
+            change = self.cancel([change.id], message, seen)[0]
+            if change.outcome in ("changed", "cancelling"):
+                return change
+            located = change.located
+        self.moving.unmark_all([name])
         if located is not None and located.job.cancelled and not in_hands(change.located):
             return Change(change.id, "changed", located)  # it saw the mark before we could look
         return self.refused(change.id, located, "cancelled") if located is not None else change
+
+    def look(self, id: str) -> Located | None:
+        """What a job is where it lies; one whose end stands in it already is where it is about to go."""
+        for _ in range(TRIES):  # it may move on in between
+            place = self.find(id)
+            if place is None:
+                break
+            located = self.reading.read(place)
+            if located is not None:
+                return replace(located, status=status_of(located.job)) if has_ended(located.job, place) else located
+        return None
 
     def how_it_stops(self, located: Located | None) -> str:
         """What to expect of a running job that was asked to stop."""
@@ -109,7 +119,6 @@ class Verbs:
                         outcomes.append(self.decided(*seized, decide))
                 for outcome, name in zip(outcomes, self.moving.carry_out(outcomes), strict=True):
                     changes[job_id(outcome.held.name)] = self.change_of(outcome, name, verb)
-                self.moving.unmark_all(outcome.held.name for outcome in outcomes if outcome.to in FINISHED)
         return [changes[id] for id in ids]
 
     def seize(
@@ -240,6 +249,12 @@ def is_claimed(change: Change, seen: Seen) -> bool:
     if change.outcome != "refused" or change.located is None or change.located.status is not Status.CLAIMED:
         return False
     return not has_changed(change.id, change.located.job, change.located.status, seen)
+
+
+def has_ended(job: Job, place: Place) -> bool:
+    """Whether the end of a claimed job stands in it already, so that nobody will look for a mark any more."""
+    held = place.status is Status.CLAIMED and job.finished
+    return held and (job.written_by == place.claim_folder or place.claim_folder.startswith(OPERATION))
 
 
 def in_hands(located: Located | None) -> bool:

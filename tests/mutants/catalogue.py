@@ -5,12 +5,18 @@ from __future__ import annotations
 from .mutant import PROTOCOL, Mutant
 
 CODE = "tests/proof/test_code_follows.py::"
+CRASHES = "tests/proof/test_crashes.py::"
 DROPS = "tests/store/test_drops.py::"
 FAULTS = "tests/proof/test_faults.py::"
 FOLDER = "tests/store/test_folder.py::"
 POWER = "tests/proof/test_power.py::"
 STATEFUL = "tests/proof/test_stateful.py::"
 WORKER = "tests/worker/test_worker.py::"
+
+MARKS_TAKEN_AWAY = (
+    "            self.unmark_all(one.held.name for one in outcomes if one.to in FINISHED and one.held not in lost_ones)\n"
+)
+PUBLISHED = "            names = [None if outcome.held in lost_ones else self.publish(outcome) for outcome in outcomes]\n"
 
 ONE_PLACE = [
     Mutant(
@@ -274,9 +280,9 @@ ONE_WINNER = [
     Mutant(
         "I7",
         "a rescue leaves the mark of a job that goes back",
-        "store/rescuing.py",
-        "            if outcome.to in FINISHED:  # one that goes back keeps a mark made meanwhile: its next claim ends it",
-        "            if True:",
+        "store/moving.py",
+        "one.held.name for one in outcomes if one.to in FINISHED and one.held not in lost_ones)",
+        "one.held.name for one in outcomes if one.held not in lost_ones)",
         "tests/proof/test_marks.py::test_a_cancel_during_a_rescue_still_ends_the_job",
     ),
     Mutant(
@@ -291,9 +297,33 @@ ONE_WINNER = [
         "I7",
         "a job that has ended takes its mark along",
         "store/moving.py",
-        "        self.unmark_all(outcome.held.name for outcome in ended)",
+        MARKS_TAKEN_AWAY,
         "",
         PROTOCOL + "test_a_cancel_that_comes_while_the_job_ends_does_not_end_it_again",
+    ),
+    Mutant(
+        "I8",
+        "a mark is taken away before the job moves, so that no crash leaves one",
+        "store/moving.py",
+        MARKS_TAKEN_AWAY + PUBLISHED,
+        PUBLISHED + MARKS_TAKEN_AWAY,
+        CRASHES + "test_a_crash_at_any_step_loses_nothing_and_doubles_nothing[ended-though-asked-to-stop-relaxed]",
+    ),
+    Mutant(
+        "I8",
+        "whoever marks a job looks whether its end stood there already",
+        "store/verbs.py",
+        "return replace(located, status=status_of(located.job)) if has_ended(located.job, place) else located",
+        "return located",
+        "tests/proof/test_marks.py::test_a_cancel_that_comes_after_the_end_stands_in_the_file_is_refused",
+    ),
+    Mutant(
+        "I8",
+        "a mark that was taken away does not come back with the power",
+        "store/moving.py",
+        "        if marked:\n            self.scratch.settle([marks])\n",
+        "",
+        CODE + "test_the_code_takes_the_steps_of_the_model[roll forward, marked-strict]",
     ),
     Mutant(
         "I7",

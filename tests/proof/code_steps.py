@@ -193,6 +193,11 @@ def record_and_die(spool: Spool) -> None:
     spool.locks.release(OWNER)
 
 
+def record_mark_and_die(spool: Spool) -> None:
+    record_and_die(spool)
+    spool.moving.mark_cancel("x.json", "stop")
+
+
 def put_and_join(spool: Spool) -> None:
     put(spool)
     join(spool)

@@ -84,6 +84,12 @@ def audit(scene: Scene, operation: str) -> Spool:
         assert (id in found) != (f"{id}.json" in trash), f"{id} is lost, or in two places"
     for id, (path,) in found.items():
         check_file(spool, id, path)
+    left = [
+        name
+        for name in os.listdir(scene.path / ".jobqueue" / "cancel")
+        if spool.get(name.removesuffix(".json")).status in FINISHED
+    ]
+    assert not left, "a mark is left, and the next retry would be undone by it"
     check_acknowledged(scene, spool, trash)
     check_journal(scene, spool)
     return spool

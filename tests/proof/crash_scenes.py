@@ -193,6 +193,19 @@ def work(decide: Decide) -> Callable[[Scene, Spool], None]:
     return operation
 
 
+def end_though_asked_to_stop(scene: Scene, spool: Spool) -> None:
+    """The request comes after the worker's last look and before the end stands in the claim folder: the end wins."""
+    exchange = spool.moving.exchange
+
+    def asked(*arguments: Any) -> Any:
+        spool.moving.exchange = exchange
+        assert scene.again or spool.cancel(["a"])[0].outcome == "cancelling"
+        return exchange(*arguments)
+
+    spool.moving.exchange = asked
+    scene.work(spool, done)
+
+
 def under_a_limit(scene: Scene, spool: Spool) -> None:
     """Two claims, one after the other, by the same key."""
     owner = spool.join(info())
@@ -280,6 +293,7 @@ OPERATIONS: dict[str, tuple[Operate, Operate]] = {
     "failed": (put_three, work(failed)),
     "snoozed": (put_three, work(snoozed)),
     "released": (put_three, work(released)),
+    "ended-though-asked-to-stop": (put_three, end_though_asked_to_stop),
     "under-a-limit": (put_keyed, under_a_limit),
     "hand-back": (put_three, hand_back),
     "leave": (put_three, leave),

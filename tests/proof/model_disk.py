@@ -97,8 +97,9 @@ class Work:
         return inode
 
     def write(self, inode: str, content: Content) -> str:
-        kept = self.data[inode][1] if self.tracked else content
-        self.data[inode] = (content, kept)
+        if inode in self.data:  # else its name is gone, and with it whoever could read it
+            kept = self.data[inode][1] if self.tracked else content
+            self.data[inode] = (content, kept)
         return "ok"
 
     def sync(self, inode: str) -> str:

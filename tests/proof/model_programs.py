@@ -155,8 +155,6 @@ def work(me: str, owner: str, rounds: tuple[str, ...], naive: Naive) -> Program:
             outcome = "failed"
         new = after(body, outcome, path.rpartition("/")[0])
         yield from carry_out(me, [Item(path, new.end or PENDING, body, new, ran=True)], naive)
-        if new.end:
-            yield ("unlink", f"{MARKS}/{name_of(path)}")
 
 
 # -- out
@@ -179,6 +177,9 @@ def carry_out(me: str, items: list[Item], naive: Naive) -> Program:
             yield ("recorded", item.old, item.new)
     if any(item.ran or item.lost for item in items):
         yield ("note", "journal")
+    ended = [item for item in items if item.held not in gone and (item.to in (DONE, FAILED) or "mark stays" in naive)]
+    if "unmark before" not in naive:
+        yield from unmark(ended, naive)
     placed = []
     for item in items:
         placed.append("" if item.held in gone else (yield from place(item.held, item.to, name_of(item.held), naive)))
@@ -191,9 +192,23 @@ def carry_out(me: str, items: list[Item], naive: Naive) -> Program:
             yield ("sync", inode, witness)
     for path, _ in made:
         yield ("unlink", path)
+    if "unmark before" in naive:
+        yield from unmark(ended, naive)
     for item, path in zip(items, placed, strict=True):
         yield from tell(item, path, naive)
     return placed
+
+
+def unmark(items: list[Item], naive: Naive) -> Program:
+    """Once the end of a job stands in its claim folder nobody looks for its mark any more; before it moves."""
+    marked = []
+    for item in items:
+        if (yield ("exists", f"{MARKS}/{name_of(item.held)}")):
+            marked.append(f"{MARKS}/{name_of(item.held)}")
+    for path in marked:
+        yield ("unlink", path)
+    if marked and "sync folder" not in naive and "unmark durably" not in naive:
+        yield ("sync folder", MARKS)
 
 
 def write_then_unlink(items: list[Item]) -> Program:
@@ -246,9 +261,6 @@ def recover(me: str, owner: str, naive: Naive) -> Program:
     if not items:
         return
     yield from carry_out(me, items, naive | {"silent"})
-    for item in items:
-        if item.to in (DONE, FAILED) or "mark stays" in naive:
-            yield ("unlink", f"{MARKS}/{name_of(item.held)}")
 
 
 def recovery(path: str, owner: str, body: Body, naive: Naive) -> Program:
@@ -308,13 +320,28 @@ def cancel(me: str, name: str, tries: int, naive: Naive) -> Program:
             yield ("write", inode, "stop", f"{MARKS}/{name}")
         if "sync folder" not in naive:
             yield ("sync folder", MARKS)
-        found = yield ("find", name)
-        if found and found.startswith(CLAIMED):
+        found, ended = yield from look(name, naive)
+        if found.startswith(CLAIMED) and not ended:
             yield ("asked", found)
             return
-        yield ("unlink", f"{MARKS}/{name}")
-        if not found or not found.startswith(PENDING):
+        if not found.startswith(PENDING):
+            yield ("unlink", f"{MARKS}/{name}")
+            if "sync folder" not in naive and "unmark durably" not in naive:
+                yield ("sync folder", MARKS)
             return
+
+
+def look(name: str, naive: Naive) -> Program:
+    """Where a job lies, and whether its end stands in it there already; looked for again where it has moved on."""
+    while True:
+        found = yield ("find", name)
+        seen = (yield ("read", found)) if found else None
+        if not found:
+            return "", False
+        if seen is not None:
+            folder, body = found.rpartition("/")[0], seen[1]
+            mine = body.by == folder or folder.startswith(f"{CLAIMED}op")
+            return found, bool(body.end) and mine and "look at the end" not in naive
 
 
 def purge(me: str, name: str, naive: Naive) -> Program:

@@ -47,6 +47,8 @@ SCENES = {
     "rescued, killed and cut twice": Scene(CLAIMED_BY_DEAD, (rescuer("s", "w"),), ("w",), 1, 2),
     "rolled forward, killed and cut twice": Scene(RECORDED, (rescuer("s", "w"),), ("w",), 1, 2),
     "cancelled while it runs": Scene(WAITING, (worker("w", "again"), CANCELLER), ("w"), 1),
+    "cancelled while it ends": Scene(WAITING, (worker("w", "done"), CANCELLER), ("w"), 1),
+    "cancelled while it ends, power cut": Scene(CLAIMED_BY_DEAD, (rescuer("s", "w"), CANCELLER), ("w"), 0, 1),
     "cancelled during a rescue": Scene(CLAIMED_BY_DEAD, (rescuer("s", "w"), CANCELLER), ("w")),
     "cancelled, power cut": Scene(WAITING, (CANCELLER,), (), 1, 1),
     "retried and purged, killed": Scene(FINISHED, (RETRIER, PURGER), (), 1),
@@ -100,5 +102,8 @@ VARIANTS = {
     "finished, no fsync of the folder": Variant("sync folder", "I8", Scene(WAITING, (worker("w", "done"),), ("w",), 0, 1)),
     "cancelled, no fsync of the folder": Variant("sync folder", "I8", SCENES["cancelled, power cut"]),
     "purged, no fsync of the folder": Variant("sync folder", "I8", SCENES["retried and purged, power cut"]),
+    "the mark is taken away once the job has moved": Variant("unmark before", "I8", SCENES["cancelled while it ends"]),
+    "whoever marks does not look at the end": Variant("look at the end", "I8", SCENES["cancelled while it ends"]),
+    "unmarked, no fsync of the folder": Variant("unmark durably", "I8", SCENES["cancelled while it ends, power cut"]),
     "a rescue takes away a fresh mark": Variant("mark stays", "I7", SCENES["cancelled during a rescue"]),
 }

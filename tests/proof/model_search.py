@@ -15,6 +15,7 @@ from .model_disk import (
     CLAIMED,
     DONE,
     FAILED,
+    MARKS,
     PENDING,
     TMP,
     TORN,
@@ -169,7 +170,7 @@ class Search:
         told = {(job, before) for _, job, before, _ in state.ghost.told}
         runs = tuple(run for run in state.ghost.runs if run[1] in ("told", "final told") and told)
         ghost = state.ghost._replace(runs=runs, asked=frozenset())
-        dead = ("killed",) * (len(state.processes) - 1) + ("",)
+        dead = (*("done" if answers == "done" else "killed" for answers in state.processes[:-1]), "")
         return self.opened_again(State(disk, dead, (), ghost, state.kills, state.cuts - 1, True))
 
     def run_unseen(self, state: State, number: int) -> tuple[State, list[str]]:
@@ -312,6 +313,17 @@ class Search:
             for path, _ in found:
                 if path.startswith((CLAIMED, PENDING)):
                     yield f"I5: {job} is left at {path}, and nobody runs it"
+        yield from self.left_marks(state)
+
+    def left_marks(self, state: State) -> Iterator[str]:
+        """A mark without a job that could see it would end that job's next retry. One whose maker was killed is a request."""
+        cancellers = [
+            answers for answers, process in zip(state.processes, self.programs, strict=True) if process.program == "cancel"
+        ]
+        if "killed" not in cancellers:
+            for path, _ in state.disk.names:
+                if folder_of(path) == MARKS:
+                    yield f"I8: the mark of {path} is left, and the next retry would be undone by it"
 
 
 def broken_promise(kind: str, job: str, version: int, found: list[tuple[str, Body]], cut: bool) -> Iterator[str]:

@@ -40,6 +40,11 @@ OPERATIONS: dict[str, tuple[Prepare, Callable[[Spool], Any], Scene]] = {
     "again": (code.put_and_join, code.work("again"), Scene(WAITING, (worker("w", "again"),), ())),
     "rescue": (code.put_and_die, lambda spool: spool.rescue(), Scene(CLAIMED_BY_DEAD, (rescuer("s", "w"),), ())),
     "roll forward": (code.record_and_die, lambda spool: spool.rescue(), Scene(RECORDED, (rescuer("s", "w"),), ())),
+    "roll forward, marked": (
+        code.record_mark_and_die,
+        lambda spool: spool.rescue(),
+        Scene((*RECORDED, ("cancel/x", "stop")), (rescuer("s", "w"),), ()),
+    ),
     "cancel": (code.put, lambda spool: spool.cancel(["x"]), Scene(WAITING, (Process("c", "cancel", ("x", 1)),), ())),
     "cancel, running": (
         code.put_and_claim,

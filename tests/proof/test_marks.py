@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from jobqueue.model.job import Job
-from jobqueue.store.base import WorkerInfo
+from jobqueue.model.transition import Run, complete
+from jobqueue.store.base import Change, WorkerInfo
+from jobqueue.store.moving import Outcome
 from jobqueue.store.spool import Spool
 
 
@@ -38,4 +40,26 @@ def test_a_cancel_during_a_rescue_still_ends_the_job(tmp_path: Path, monkeypatch
     assert answers == ["cancelling"]
     assert spool.claim(spool.join(info())) == []
     assert spool.get("a").job.cancelled
+    spool.close()
+
+
+def test_a_cancel_that_comes_after_the_end_stands_in_the_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has taken marks away and has not moved the job yet: who marks it now sees its end, and leaves no mark."""
+    spool = Spool(tmp_path / "q", durability="relaxed")
+    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
+    owner = spool.join(info())
+    (claim,) = spool.claim(owner)
+    changes: list[Change] = []
+    original = spool.moving.publish
+
+    def publish(outcome: Outcome) -> str | None:
+        changes.extend(spool.cancel(["a"]))
+        return original(outcome)
+
+    monkeypatch.setattr(spool.moving, "publish", publish)
+    assert spool.apply([(claim, complete(claim.job, 1, Run(owner, claim.claimed_at, claim.claimed_at)))]) == [True]
+    assert [(change.outcome, change.why) for change in changes] == [("refused", "a is done and cannot be cancelled")]
+    assert os.listdir(tmp_path / "q" / ".jobqueue" / "cancel") == []
     spool.close()

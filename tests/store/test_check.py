@@ -451,14 +451,25 @@ def aged_file(path: Path) -> Path:
 # Marks, keys, locks, workers
 
 
-def test_a_cancel_mark_without_a_running_job(spool: Spool) -> None:
+def test_a_cancel_mark_of_a_job_that_has_ended(spool: Spool) -> None:
     id = add(spool)
+    spool.cancel([id])
     mark = support(spool, "cancel", f"{id}.json")
     mark.write_text("cancelled")
     assert is_well(spool), "the one who made it is about to look for the job"
     aged(mark)
-    assert_mended(spool, "cancel mark without a running job")
+    assert_mended(spool, "cancel mark without a job that could run")
     assert not mark.exists()
+
+
+def test_a_cancel_mark_of_a_job_on_its_way_back_stays(spool: Spool) -> None:
+    """Asked to stop while its attempt was failing: its next claim will end it."""
+    id = add(spool)
+    mark = support(spool, "cancel", f"{id}.json")
+    mark.write_text("cancelled")
+    aged(mark)
+    assert is_well(spool)
+    assert mark.exists()
 
 
 def test_a_cancel_mark_of_a_running_job_stays(spool: Spool) -> None:

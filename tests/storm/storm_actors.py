@@ -22,7 +22,7 @@ SETTLE = 0.2
 KEYS = 6
 LEGITIMATE = frozenset({
     "check", "claims of the dead", "file of a dead worker", "key of no job", "lock of nobody",
-    "cancel mark without a running job",
+    "cancel mark without a job that could run",
 })  # fmt: skip
 """What a look at a queue may find where processes are killed all the time; all of it is mended."""
 
