@@ -219,7 +219,7 @@ def print_next(run: Run, console: Console, log: Path) -> None:
         ("what the worker said", f"less {shlex.quote(near(log))}"),
     ]
     if Path("notebooks").is_dir():
-        steps.append(("the dashboard", "jupyter lab notebooks/"))
+        steps.append(("the figures, as pictures", "jupyter lab notebooks/"))
     console.print(Text("Where to look next", "bold"))
     for about, command in steps:
         console.print(Text.assemble((f"{about:32}", "dim"), command), soft_wrap=True)

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -100,6 +101,10 @@ def describe(handler: Handler) -> str:
     return f"{handler.function.__module__}.{handler.function.__qualname__} ({handler.place})"
 
 
+being_run: dict[str, threading.RLock] = {}
+"""A lock for each file that runs under a name of its own, as the import system has one for each module."""
+
+
 def is_file_name(name: str) -> bool:
     return name.endswith(".py") or "/" in name or os.sep in name
 
@@ -148,7 +153,8 @@ def import_file(name: str, path: Path) -> ModuleType:
     if spec is not None and spec.origin and os.path.exists(spec.origin) and os.path.samefile(spec.origin, path):
         return importlib.import_module(name)
     own_name = f"{path.stem}_{hashlib.blake2s(os.fsencode(path), digest_size=4).hexdigest()}"
-    return sys.modules.get(own_name) or run_file(own_name, path)
+    with being_run.setdefault(own_name, threading.RLock()):  # another thread may be in the middle of running it
+        return sys.modules.get(own_name) or run_file(own_name, path)
 
 
 def run_file(name: str, path: Path) -> ModuleType:

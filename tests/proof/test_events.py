@@ -148,7 +148,7 @@ def test_jobs_are_found_though_the_queue_of_events_has_overflowed(world: World) 
     until(lambda: all(world.done(f"late{n}") for n in range(20)))
     world.drop("last")
     until(lambda: world.done("last"))
-    assert world.said("queue overflowed") == 1
+    until(lambda: world.said("queue overflowed") == 1)  # its thread may still be reading what came before
 
 
 def watches(pid: int) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -518,6 +519,14 @@ class TestRegistry:
     def test_a_file_with_a_name_that_cannot_be_imported(self, folder: Path) -> None:
         name = write(folder / "my-handlers.v2.py", "@handler\ndef scan(): ...\n")
         assert Registry.load([name]).types == {"scan"}
+
+    def test_threads_that_load_a_file_at_once_find_it_whole(self, folder: Path) -> None:
+        """The file takes its time; its name is not one to import it by, so the import system does not lock it for us."""
+        name = write(folder / "slow-handlers.py", "import time; time.sleep(0.2)\n@handler\ndef scan(): ...\n")
+        with ThreadPoolExecutor(3) as pool:
+            found = [registry.get("scan") for registry in pool.map(lambda _: Registry.load([name]), range(3))]
+        assert found[0] is not None
+        assert found == [found[0]] * 3
 
     def test_a_child_process_finds_the_same(self, folder: Path) -> None:
         write(folder / "one/handlers.py", "@handler\ndef scan(): ...\n")
