@@ -82,9 +82,11 @@ def iso(moment: datetime) -> str:
 
 
 def short(delta: timedelta | float) -> str:
-    """A duration in its largest fitting unit, for sentences: `40 s`, `12 min`, `3 h`, `2 d`."""
+    """A duration in its largest fitting unit, for sentences: `3.5 ms`, `40 s`, `12 min`, `3 h`, `2 d`."""
     seconds = delta.total_seconds() if isinstance(delta, timedelta) else delta
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.2g} ms"
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -148,7 +148,16 @@ def test_written_times_sort_like_times(one, other):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.5, "0.5 s"), (9, "9 s"), (40, "40 s"), (60, "1 min"), (720, "12 min"), (5400, "1.5 h"), (172800, "2 d")],
+    [
+        (0.0035, "3.5 ms"),
+        (0.5, "0.5 s"),
+        (9, "9 s"),
+        (40, "40 s"),
+        (60, "1 min"),
+        (720, "12 min"),
+        (5400, "1.5 h"),
+        (172800, "2 d"),
+    ],
 )
 def test_short_speaks_in_the_largest_unit(seconds, text):
     assert short(seconds) == text

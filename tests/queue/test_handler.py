@@ -525,8 +525,8 @@ class TestRegistry:
         name = write(folder / "slow-handlers.py", "import time; time.sleep(0.2)\n@handler\ndef scan(): ...\n")
         with ThreadPoolExecutor(3) as pool:
             found = [registry.get("scan") for registry in pool.map(lambda _: Registry.load([name]), range(3))]
-        assert found[0] is not None
-        assert found == [found[0]] * 3
+        assert len({one.function for one in found if one is not None}) == 1
+        assert None not in found
 
     def test_a_child_process_finds_the_same(self, folder: Path) -> None:
         write(folder / "one/handlers.py", "@handler\ndef scan(): ...\n")
