@@ -25,7 +25,7 @@ from jobqueue.model.status import Status
 from jobqueue.model.times import Duration, short
 from jobqueue.queue.context import JobContext, running
 from jobqueue.queue.handler import Handler, HandlerMark, handler_of, mark_of, read_handler
-from jobqueue.queue.registry import Registry
+from jobqueue.queue.registry import Registry, registry_of
 from jobqueue.queue.signature import convert_payload
 from jobqueue.queue.unserved import callers_level
 from jobqueue.queue.waiting import Patience
@@ -67,8 +67,6 @@ def handlers_here(queue: Queue) -> Registry:
 
 
 def registry_for(queue: Queue, handlers: Any) -> Registry:
-    from jobqueue.worker.worker import registry_of
-
     registry = handlers_here(queue) if handlers is None else registry_of(handlers)
     if not registry.types:
         raise HandlerError(

@@ -97,6 +97,17 @@ class Registry:
         return {limit_name(type): handler.limit for type, handler in self._handlers.items() if handler.limit != NO_LIMIT}
 
 
+def registry_of(handlers: Any) -> Registry:
+    """A registry from itself, from marked functions, from modules, or from the names of modules and files."""
+    if isinstance(handlers, Registry):
+        return handlers
+    alone = isinstance(handlers, (str, os.PathLike, ModuleType)) or callable(handlers)
+    given = [handlers] if alone else list(handlers)
+    if all(callable(one) for one in given):
+        return Registry.of(*given)
+    return Registry.load([one.__name__ if isinstance(one, ModuleType) else one for one in given])
+
+
 def describe(handler: Handler) -> str:
     return f"{handler.function.__module__}.{handler.function.__qualname__} ({handler.place})"
 

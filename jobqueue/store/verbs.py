@@ -20,7 +20,7 @@ from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Change, Located, Seen, asked_to_stop
 from jobqueue.store.commit import Scratch
 from jobqueue.store.folder import Folder, Place
-from jobqueue.store.layout import OPERATION, SUFFIX, file_name, is_job_name, job_id, reason_name
+from jobqueue.store.layout import OPERATION, SUFFIX, file_name, is_job_name, job_id, owner_of, reason_name
 from jobqueue.store.moving import AT_ONCE, Held, Moving, Outcome
 from jobqueue.store.reading import Reading
 from jobqueue.store.unchanged import changed_since, has_changed
@@ -82,14 +82,17 @@ class Verbs:
         return self.refused(change.id, located, "cancelled") if located is not None else change
 
     def look(self, id: str) -> Located | None:
-        """What a job is where it lies; one whose end stands in it already is where it is about to go."""
-        for _ in range(TRIES):  # it may move on in between
-            place = self.find(id)
-            if place is None:
-                break
-            located = self.reading.read(place)
-            if located is not None:
-                return replace(located, status=status_of(located.job)) if has_ended(located.job, place) else located
+        """What a job is where it lies. One whose end stands in it already is where it is about to go: it is waited for."""
+        patience = time.monotonic() + PATIENCE
+        while (place := self.find(id)) is not None:
+            located = self.reading.read(place)  # None where it has moved on
+            if located is not None and not has_ended(located.job, place):
+                return located
+            if time.monotonic() > patience:
+                return None if located is None else replace(located, status=status_of(located.job))
+            if place.claim_folder and not self.moving.locks.alive(owner_of(place.claim_folder)):
+                self.rescue()
+            time.sleep(A_MOMENT)
         return None
 
     def how_it_stops(self, located: Located | None) -> str:

@@ -16,7 +16,7 @@ from jobqueue.model.limit import merge
 from jobqueue.model.told import tell
 from jobqueue.model.transition import Run, Transition
 from jobqueue.queue.queue import Queue
-from jobqueue.queue.registry import Registry
+from jobqueue.queue.registry import Registry, registry_of
 from jobqueue.store.base import Claim, Store, WorkerInfo, left_behind
 from jobqueue.store.locks import host
 from jobqueue.worker.capture import captured
@@ -379,14 +379,6 @@ class Worker:
         deadline = time.monotonic() + 5
         while any(not running.future.done() for running in self.running.values()) and time.monotonic() < deadline:
             self.slots.poll(0.05)
-
-
-def registry_of(handlers: Any) -> Registry:
-    """A registry from itself, from marked functions, or from module names and files."""
-    if isinstance(handlers, Registry):
-        return handlers
-    given = [handlers] if isinstance(handlers, (str, os.PathLike)) or callable(handlers) else list(handlers)
-    return Registry.of(*given) if all(callable(one) for one in given) else Registry.load(given)
 
 
 def checked_types(types: Iterable[str] | None, registry: Registry) -> frozenset[str] | None:

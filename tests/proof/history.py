@@ -179,7 +179,9 @@ def ways(call: Call) -> Iterable[tuple[Effect, ...]]:
 
 
 def killed_ways(call: Call, operation: tuple[Effect, ...]) -> Iterable[tuple[Effect, ...]]:
-    if call.verb in ("claim", "finish", "put", "restore"):
+    if call.verb == "claim":  # it may have died before it could look whether the job was asked to stop
+        return ((), (("claim", call.process),), (("claim blindly", call.process),))
+    if call.verb in ("finish", "put", "restore"):
         return ((), (SINGLE[call.verb](call),))
     if call.verb == "cancel":
         return ((), operation, (("mark",),))
@@ -227,6 +229,10 @@ def claim(state: State, process: int) -> State | None:
     return state._replace(status="claimed", by=process) if state.status == "pending" and not state.asked else None
 
 
+def claim_blindly(state: State, process: int) -> State | None:
+    return state._replace(status="claimed", by=process) if state.status == "pending" else None
+
+
 def restore(state: State) -> State | None:
     if state.status != "trash":
         return None
@@ -256,6 +262,7 @@ MACHINE: dict[str, Any] = {
     "appear": lambda state: state._replace(status="pending") if state.status == "absent" else None,
     "exists": only(lambda state: state.status not in ("absent", "trash")),
     "claim": claim,
+    "claim blindly": claim_blindly,
     "lost": only(lambda state, process: (state.status, state.by) != ("claimed", process)),
     "seize": seize,
     "publish": publish,

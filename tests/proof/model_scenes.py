@@ -67,8 +67,14 @@ SCENES = {
     ),
 }
 LARGE = {
+    "two workers and a canceller, killed": Scene(
+        WAITING, (worker("w", "again"), worker("v", "done"), CANCELLER), ("w", "v"), 1
+    ),
     "two workers, a canceller and a rescuer": Scene(
-        WAITING, (worker("w", "again"), worker("v", "done"), rescuer("s", "w", "v"), CANCELLER), ("w", "v"), 1
+        WAITING, (worker("w", "again"), worker("v", "done"), rescuer("s", "w", "v"), CANCELLER), ("w", "v")
+    ),
+    "a worker, a canceller and a rescuer, killed": Scene(
+        WAITING, (worker("w", "again"), rescuer("s", "w"), CANCELLER), ("w",), 1
     ),
     "all three operators": Scene(FINISHED, (RETRIER, PURGER, CANCELLER), (), 1),
     "enqueued, worked and purged, power cut": Scene((), (enqueuer(*ONE), worker("w", "done"), PURGER), ("w"), 1, 1),

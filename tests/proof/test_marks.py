@@ -11,6 +11,7 @@ import pytest
 
 from jobqueue.model.job import Job
 from jobqueue.model.transition import Run, complete
+from jobqueue.store import verbs
 from jobqueue.store.base import Change, WorkerInfo
 from jobqueue.store.moving import Outcome
 from jobqueue.store.spool import Spool
@@ -59,6 +60,7 @@ def test_a_cancel_that_comes_after_the_end_stands_in_the_file_is_refused(
         return original(outcome)
 
     monkeypatch.setattr(spool.moving, "publish", publish)
+    monkeypatch.setattr(verbs, "PATIENCE", 0.01)
     assert spool.apply([(claim, complete(claim.job, 1, Run(owner, claim.claimed_at, claim.claimed_at)))]) == [True]
     assert [(change.outcome, change.why) for change in changes] == [("refused", "a is done and cannot be cancelled")]
     assert os.listdir(tmp_path / "q" / ".jobqueue" / "cancel") == []

@@ -1,0 +1,103 @@
+"""What can be done to jobs from a panel: each is a command, and runs on the refresher's thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobqueue.panels.panel import Panel, Said, changes
+from jobqueue.queue.bulk import Bulk
+
+
+class Acting(Panel):
+    """`open_id` is the job that the drawer shows."""
+
+    open_id: str | None = None
+
+    def do_open(self, id: str = "") -> None:
+        self.open_id = id or None
+
+    def do_close(self) -> None:
+        self.open_id = None
+
+    # -- one job
+
+    @changes
+    def do_retry(self, id: str = "") -> Said:
+        job = self.queue.get(id).retry()
+        return Said(f"{job.record.name or job.type} is queued again.", job=job.id)
+
+    @changes
+    def do_cancel(self, id: str = "") -> Said | None:
+        """A job that waits, or runs: asked twice, for what it has done so far is lost."""
+        running = self.queue.get(id).last_seen.owner is not None
+        ask = "Stop it?" if running else "Remove it?"
+        return self.confirm(f"cancel {id}", ask, lambda: self.queue.cancel([id], dry_run=True))
+
+    @changes
+    def do_purge(self, id: str = "") -> Said | None:
+        return self.confirm(f"purge {id}", "Purge it?", lambda: self.queue.purge([id], dry_run=True))
+
+    @changes
+    def do_force(self, id: str = "") -> Said:
+        """The same request as a new job, whatever was processed before."""
+        old = self.queue.get(id).record
+        options = {name: getattr(old, name) for name in KEPT if getattr(old, name)}
+        job = self.queue.with_options(**options, force=True).enqueue(old.type, old.payload)
+        self.open_id = job.id
+        return Said("Processing queued.", job=job.id)
+
+    @changes
+    def do_notebook(self, id: str = "") -> Said:
+        """A notebook about this job, in the folder of the kernel."""
+        path = self.queue.get(id).to_notebook(Path.cwd() / f"{id}.ipynb")
+        return Said(f"Wrote {path.name} beside this notebook: open it in the file browser.")
+
+    # -- many
+
+    @changes
+    def do_retry_failed(self) -> Said | None:
+        """All that failed, but not what somebody cancelled or what was rejected."""
+        return self.confirm(
+            "retry-failed", "Retry {count} failed jobs?", lambda: self.queue.retry(status="failed", dry_run=True)
+        )
+
+    @changes
+    def do_purge_done(self) -> Said | None:
+        return self.confirm("purge-done", "Purge {count} done jobs?", self.rehearse_purge)
+
+    def rehearse_purge(self) -> Bulk:
+        return self.queue.purge(status="done", dry_run=True)
+
+    # -- the queue
+
+    @changes
+    def do_pause(self) -> Said:
+        self.queue.pause("paused in a notebook")
+        return Said("Paused: running jobs go on, nothing new starts.")
+
+    @changes
+    def do_resume(self, type: str | None = None) -> Said:
+        self.queue.resume(type=type)
+        return Said(f"{type} goes on." if type else "The queue goes on.")
+
+    @changes
+    def do_start_worker(self) -> Said:
+        """With the handlers of jobqueue.yaml; a notebook that knows better calls `queue.ensure_worker("handlers.py")`."""
+        worker = self.queue.ensure_worker()
+        return Said(f"{worker.name} runs {worker.concurrency} at a time.")
+
+    @changes
+    def do_stop_worker(self, id: str = "") -> Said | None:
+        """Its running jobs get their grace time, and what it cannot finish loses no attempt."""
+        worker = next((one for one in self.queue.workers() if one.name == id), None)
+        if worker is None:
+            return Said(f"{id} has ended already.", "info")
+
+        def stop() -> Said:
+            worker.stop()
+            return Said(f"{id} was asked to stop: it finishes what it runs.")
+
+        return self.ask(f"stop {id}", "Stop it?", stop)
+
+
+KEPT = ("project", "batch", "tags", "concurrency_key", "pipeline_version", "priority", "max_attempts", "timeout")

@@ -1,0 +1,72 @@
+"""The dashboard: everything of a queue at a glance, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jobqueue.model.status import Status
+from jobqueue.panels import detail, groups, measures, sections, staff
+from jobqueue.panels.detail import Detail
+from jobqueue.panels.glance import Glance, look
+from jobqueue.panels.groups import Failures, Grouped, Regrouping
+from jobqueue.panels.measures import Figures, Measured
+from jobqueue.panels.panel import Told
+from jobqueue.panels.staff import Staff
+from jobqueue.queue.queue import Queue
+
+
+@dataclass(frozen=True)
+class State:
+    glance: Glance
+    open: Detail | None
+    staff: Staff
+    figures: Figures
+    failures: Failures
+
+
+class Dashboard(Regrouping):
+    name: ClassVar[str] = "dashboard"
+    parts: ClassVar[tuple[str, ...]] = (
+        *("head", "banners", "tiles", "claimed", "pending", "done", "failed", "groups", "metrics", "workers"),
+        *("drawer", "status"),
+    )
+
+    def __init__(self, queue: Queue, **options: Any) -> None:
+        self.grouped, self.measured = Grouped(queue), Measured(queue)
+        super().__init__(queue, **options)
+
+    def read(self) -> State:
+        opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
+        glance = look(self.queue)
+        failures = self.grouped.look(glance.counts[Status.FAILED])
+        return State(glance, opened, staff.look(self.queue), self.measured.look(), failures)
+
+    def do_range(self, value: str = "24h") -> None:
+        self.measured.range = value if value in measures.RANGES else measures.RANGES[0]
+
+    def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
+        glance = None if state is None else state.glance
+        found = dict.fromkeys(self.parts, "") | {
+            "head": sections.head(glance, told, self.read_only),
+            "banners": sections.banners(glance, told, self.read_only),
+            "tiles": sections.tiles(glance),
+            "status": sections.said(told),
+        }
+        if state is not None:
+            found |= {status.value: sections.section(status, state.glance, told, self.read_only) for status in Status}
+            found["groups"] = groups.shown(state.failures, told, self.read_only) if state.failures.causes else ""
+            found["metrics"] = measures.shown(state.figures)
+            found["workers"] = staff.shown(state.staff, told, self.read_only)
+            if state.open is not None:
+                found["drawer"] = detail.shown(state.open, told, self.read_only)
+        return found
+
+
+def dashboard(queue: Queue, *, every: float | None = 2.0, read_only: bool = False) -> Dashboard:
+    """The live dashboard of a queue, for the last line of a cell.
+
+    `every`: seconds between two refreshes without events (None: on events alone); with `read_only` it has no buttons.
+    """
+    return Dashboard(queue, every=every, read_only=read_only)

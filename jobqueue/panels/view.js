@@ -1,0 +1,146 @@
+// The front end of every panel but the table: it shows HTML that the kernel made and escaped, and says what was clicked.
+// It holds no truth: what is drawn comes from traits, so that a reloaded page draws the same again.
+
+const KEPT = { DETAILS: ["open"], INPUT: ["value"], TEXTAREA: ["value"], SELECT: ["value"] };
+
+/** Makes `old` like `fresh` by touching only what differs: focus, scroll and open details stay. */
+function morph(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.isEqualNode(fresh) && !old.hasAttribute("data-follow")) return;
+  const kept = KEPT[old.nodeName] ?? [];
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !kept.includes(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of [...fresh.attributes]) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  if ("checked" in fresh && old.checked !== fresh.checked) old.checked = fresh.checked;
+  const atEnd = old.scrollHeight - old.scrollTop - old.clientHeight < 24;
+  morphChildren(old, fresh);
+  if (old.nodeName === "SELECT" && document.activeElement !== old) old.value = fresh.value;
+  if (old.hasAttribute("data-follow") && atEnd) old.scrollTop = old.scrollHeight;
+}
+
+function morphChildren(old, fresh) {
+  const byKey = new Map([...old.children].filter((one) => one.dataset.key).map((one) => [one.dataset.key, one]));
+  let at = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    const known = child.dataset?.key ? byKey.get(child.dataset.key) : at;
+    if (!known || (known === at && at?.dataset?.key && !child.dataset?.key)) {
+      old.insertBefore(child, at);
+      continue;
+    }
+    if (known !== at) old.insertBefore(known, at);
+    else at = at.nextSibling;
+    morph(known, child);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
+}
+
+function parsed(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
+}
+
+/** "12s ago", rounded down, as everywhere in this project. */
+function age(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return `${whole}s ago`;
+  return whole < 3600 ? `${Math.floor(whole / 60)}m ago` : `${Math.floor(whole / 3600)}h ago`;
+}
+
+function tick(root) {
+  const now = Date.now() / 1000;
+  for (const one of root.querySelectorAll("time[data-at]")) {
+    const text = age(now - Number(one.dataset.at));
+    if (one.textContent !== text) one.textContent = text;
+  }
+}
+
+async function copied(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Copy is not allowed here";
+  }
+}
+
+function wire(model, el, signal) {
+  el.addEventListener("click", (event) => {
+    const target = event.target.closest("[data-do], [data-copy]");
+    if (!target || !el.contains(target) || /^(SELECT|INPUT|TEXTAREA)$/.test(target.nodeName)) return;
+    if (target.dataset.copy !== undefined) {
+      copied(target);
+      return;
+    }
+    event.preventDefault();
+    model.send({ ...target.dataset });
+  }, { signal });
+  el.addEventListener("change", (event) => {
+    const target = event.target.closest("[data-do]");
+    if (target) model.send({ ...target.dataset, value: target.type === "checkbox" ? target.checked : target.value });
+  }, { signal });
+  el.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && el.querySelector("[data-do=close]")) model.send({ do: "close" });
+  }, { signal });
+}
+
+/** Says whether somebody can see the panel; only a plain "no" stops the kernel's refreshes. */
+function watchShown(model, el, signal) {
+  let inView = true;
+  const say = () => {
+    const shown = inView && document.visibilityState === "visible";
+    if (model.get("shown") !== shown) {
+      model.set("shown", shown);
+      model.save_changes();
+    }
+  };
+  const observer = new IntersectionObserver(([entry]) => {
+    inView = entry.isIntersecting;
+    say();
+  });
+  observer.observe(el);
+  document.addEventListener("visibilitychange", say, { signal });
+  return () => observer.disconnect();
+}
+
+function render({ model, el }) {
+  const ending = new AbortController();
+  el.classList.add("jq-view");
+  for (const part of model.get("parts")) {
+    const home = document.createElement("div");
+    home.dataset.part = part;
+    el.append(home);
+    const draw = () => {
+      morphChildren(home, parsed(model.get(part)));
+      home.hidden = !home.hasChildNodes();
+      tick(home);
+    };
+    draw();
+    model.on(`change:${part}`, draw);
+    ending.signal.addEventListener("abort", () => model.off(`change:${part}`, draw));
+  }
+  wire(model, el, ending.signal);
+  const unwatch = watchShown(model, el, ending.signal);
+  const clock = setInterval(() => tick(el), 1000);
+  return () => {
+    clearInterval(clock);
+    unwatch();
+    ending.abort();
+  };
+}
+
+export default { render };

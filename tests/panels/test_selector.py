@@ -1,0 +1,74 @@
+"""Coverage badges, and the jobs that a click makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from jobqueue import Queue, analytics, handler, panels
+from jobqueue.panels.selector import Selector
+
+
+@handler(subject="commit", pipeline_version="3")
+def cards(commit: str) -> dict[str, int]:
+    return {"cards": 8}
+
+
+@pytest.fixture
+def selector(queue: Queue) -> Iterator[Selector]:
+    queue.enqueue_many(cards, [{"commit": "a"}, {"commit": "b"}])
+    queue.with_options(pipeline_version="2").enqueue_many("old", [{}])
+    queue.drain([cards], progress=False)
+    yield panels.selector(analytics.coverage(queue, ["a", "b", "c", "d", "<e>"], cards), every=None)
+    panels.developer_mode(False)
+
+
+def test_badges_and_summary(selector: Selector) -> None:
+    view = selector.view.coverage
+    assert "3 new, 2 already processed, 0 needs re-run" in view
+    assert "🆕 New" in view
+    assert "✅ Processed" in view
+    assert "&lt;e&gt;" in view
+    assert "Process 3" in view
+
+
+def test_process_makes_a_job_for_each_that_needs_one(selector: Selector, queue: Queue) -> None:
+    selector.click("process")
+    assert sorted(job.record.payload["commit"] for job in queue.jobs("pending", type="cards")) == ["<e>", "c", "d"]
+    assert "Processing queued: 3 jobs." in selector.view.status
+    selector.click("process")
+    assert "Job already running." in selector.view.status
+    assert queue.jobs("pending", type="cards").total == 3
+    queue.drain([cards], progress=False)
+    selector.click("process")
+    assert "all of it is processed" in selector.view.status
+
+
+def test_the_chosen_ones_alone(selector: Selector, queue: Queue) -> None:
+    selector.click("choose", id="3", value=True)
+    assert "Process 1 selected" in selector.view.coverage
+    selector.click("process")
+    (job,) = queue.jobs("pending", type="cards")
+    assert job.record.payload == {"commit": "d"}
+    assert "Processing queued." in selector.view.status
+
+
+def test_force_is_for_developers(selector: Selector, queue: Queue) -> None:
+    assert "Force" not in selector.view.coverage
+    panels.developer_mode(True)
+    selector.refresh()
+    assert "Force Reprocess" in selector.view.coverage
+    selector.click("force", value=True)
+    assert "Process 5" in selector.view.coverage
+    selector.click("process")
+    assert queue.jobs("pending", type="cards").total == 5
+    assert all(job.record.force for job in queue.jobs("pending", type="cards"))
+
+
+def test_a_pill_shows_one_status(selector: Selector) -> None:
+    selector.click("only", value="processed")
+    assert "2 subjects" in selector.view.coverage
+    assert "&lt;e&gt;" not in selector.view.coverage
+    selector.click("only", value="processed")
+    assert "5 subjects" in selector.view.coverage
