@@ -24,7 +24,8 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 demo: $(BIN)/.installed  ## watch real jobs run (REPO=path analyses another git repository)
 	@$(BIN)/python examples/demo.py $(if $(REPO),--repo "$(REPO)")
 
-test: $(BIN)/.installed-dev  ## run the tests
+test: $(BIN)/.installed-dev  ## run the tests (those in a browser where Chromium is there, or can be installed)
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get install -qq -y --no-install-recommends chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; }; } >/dev/null 2>&1; } || true
 	@$(BIN)/pytest
 
 check: lint types test  ## everything that must hold: style, types, floors, tests

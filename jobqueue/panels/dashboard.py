@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jobqueue.model.status import Status
-from jobqueue.panels import detail, groups, measures, sections, staff
+from jobqueue.panels import detail, groups, measures, sections, staff, static
 from jobqueue.panels.detail import Detail
 from jobqueue.panels.glance import Glance, look
 from jobqueue.panels.groups import Failures, Grouped, Regrouping
 from jobqueue.panels.measures import Figures, Measured
 from jobqueue.panels.panel import Told
+from jobqueue.panels.plain import plain
 from jobqueue.panels.staff import Staff
 from jobqueue.queue.queue import Queue
 
@@ -42,6 +43,14 @@ class Dashboard(Regrouping):
         glance = look(self.queue)
         failures = self.grouped.look(glance.counts[Status.FAILED])
         return State(glance, opened, staff.look(self.queue), self.measured.look(), failures)
+
+    def still(self) -> str:
+        if self.state is None:
+            return super().still()
+        glance = self.state.glance
+        parts = [getattr(self.view, part) for part in ("banners", "claimed", "pending", "done", "failed", "groups", "workers")]
+        body = plain(parts) + measures.still(self.state.figures)
+        return f"<h2>Queue Dashboard</h2>{static.counts(glance)}{body}{static.taken(glance.now, glance.url)}"
 
     def do_range(self, value: str = "24h") -> None:
         self.measured.range = value if value in measures.RANGES else measures.RANGES[0]

@@ -15,7 +15,9 @@ from jobqueue.model.times import short
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.html import GAP, joined, tag, text
 from jobqueue.panels.panel import Told
+from jobqueue.panels.plain import plain
 from jobqueue.panels.sections import said
+from jobqueue.panels.static import image
 from jobqueue.queue.queue import Queue
 
 RANGES = ("24h", "7d", "30d", "all")
@@ -26,12 +28,12 @@ MOST_TYPES = 12
 
 @dataclass(frozen=True)
 class Figures:
-    """What one range came to. `pictures` are captions and SVG texts, `types` one row for each type."""
+    """What one range came to. `pictures` are pictures and their SVG texts, `types` one row for each type."""
 
     range: str
     total: Mapping[str, Any]
     types: Sequence[Mapping[str, Any]]
-    pictures: Sequence[tuple[str, str]]
+    pictures: Sequence[tuple[pictures.Picture, str]]
 
     @property
     def empty(self) -> bool:
@@ -74,10 +76,10 @@ def types(found: Metrics) -> list[dict[str, Any]]:
     return [{name: line[name] for name in names} for line in frame.to_dict("records")]
 
 
-def drawn(queue: Queue, range: str) -> list[tuple[str, str]]:
+def drawn(queue: Queue, range: str) -> list[tuple[pictures.Picture, str]]:
     draw = (pictures.throughput, pictures.backlog, pictures.run_time, pictures.wait_time)
     made = [picture(queue, range) for picture in draw]
-    return [(picture.caption, picture.draw(560)) for picture in made]
+    return [(picture, picture.draw(560)) for picture in made]
 
 
 # -- as HTML
@@ -152,6 +154,13 @@ def type_table(rows: Sequence[Mapping[str, Any]]) -> str:
 # -- alone
 
 
+def still(found: Figures | None) -> str:
+    """The same where nothing runs."""
+    if found is None:
+        return ""
+    return plain([shown(found)]) + joined(image(picture.caption, picture.image) for picture, _ in found.pictures)
+
+
 class MetricsPanel(Acting):
     name: ClassVar[str] = "metrics"
     parts: ClassVar[tuple[str, ...]] = ("metrics", "status")
@@ -166,6 +175,9 @@ class MetricsPanel(Acting):
 
     def texts(self, state: Figures | None, told: Told) -> Mapping[str, str]:
         return {"metrics": shown(state), "status": said(told)}
+
+    def still(self) -> str:
+        return still(self.state)
 
     def do_range(self, value: str = "24h") -> None:
         self.measured.range = value if value in RANGES else RANGES[0]

@@ -15,7 +15,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any, ClassVar
 
 import ipywidgets as W
@@ -23,6 +22,7 @@ import ipywidgets as W
 from jobqueue.errors import JobQueueError
 from jobqueue.inert import inert, inert_logger
 from jobqueue.panels import refresh
+from jobqueue.panels.plain import plain
 from jobqueue.panels.view_widget import View, make_view
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.opening import MEMORY
@@ -90,6 +90,7 @@ class Panel:
         self.queue = queue
         self.every = every
         self.read_only = read_only
+        self.state: Any = None
         self.told = Told()
         self.closed = False
         self.errors: list[BaseException] = []
@@ -144,7 +145,7 @@ class Panel:
                 self.failed(error)
                 self.told = replace(self.told, problem=worded(error))
             try:
-                self.draw(getattr(self, "state", None), self.told)
+                self.draw(self.state, self.told)
             except Exception as error:
                 self.failed(error)
                 raise
@@ -252,7 +253,7 @@ class Panel:
 
     def still(self) -> str:
         """What stays of it in a saved notebook: HTML that needs no widget, no style sheet and no trust."""
-        return f"<p>{escape(repr(self))}</p>"
+        return plain(getattr(self.view, part) for part in self.parts if part != "status")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {inert(self.queue.store.url)}{', closed' if self.closed else ''}>"

@@ -70,9 +70,6 @@ LARGE = {
     "two workers and a canceller, killed": Scene(
         WAITING, (worker("w", "again"), worker("v", "done"), CANCELLER), ("w", "v"), 1
     ),
-    "two workers, a canceller and a rescuer": Scene(
-        WAITING, (worker("w", "again"), worker("v", "done"), rescuer("s", "w", "v"), CANCELLER), ("w", "v")
-    ),
     "a worker, a canceller and a rescuer, killed": Scene(
         WAITING, (worker("w", "again"), rescuer("s", "w"), CANCELLER), ("w",), 1
     ),

@@ -1,0 +1,227 @@
+"""The dashboard as people use it: what they see is what lies in the folders, and what they click happens on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Lab, opened, run_cells
+
+HANDLERS = """
+import time
+from jobqueue import constant, handler, JobContext
+
+@handler
+def scan(repo: str, parts: int = 1, ctx: JobContext = None) -> dict:
+    for part in ctx.track(range(parts)):
+        print("looked at", repo, "part", part)
+        time.sleep(0.1)
+    return {"repo": repo}
+
+@handler(retry=constant("0s", attempts=1))
+def extract(url: str) -> str:
+    raise ValueError(f"cannot parse {url} <img src=x onerror=alert(1)>")
+"""
+OPEN = """
+import os
+from jobqueue import Queue, panels
+queue = Queue({folder!r})
+dashboard = panels.dashboard(queue)
+dashboard
+"""
+
+
+MORE = """
+import warnings
+warnings.simplefilter("ignore")
+batch = queue.with_options(batch="of Monday").enqueue_many("later", [{"n": n} for n in range(5)])
+"""
+
+
+class World:
+    """A queue with three done, two failed and two pending jobs, and who works on it."""
+
+    def __init__(self, folder: Path) -> None:
+        from jobqueue import Queue
+
+        folder.mkdir()
+        (folder / "handlers.py").write_text(HANDLERS)
+        self.handlers = folder / "handlers.py"
+        self.path = folder / "q"
+        self.queue = Queue(self.path, durability="relaxed")
+        for number in range(3):
+            self.queue.enqueue("scan", {"repo": f"octo/cat-{number}"})
+        for number in range(2):
+            self.queue.enqueue("extract", {"url": f"https://example.org/{number}"})
+        self.queue.drain(str(self.handlers), progress=False)
+        for number in range(2):
+            self.queue.enqueue("later", {"n": number})
+
+    def files(self, status: str) -> int:
+        return len(list((self.path / status).rglob("*.json")))
+
+    @property
+    def cell(self) -> str:
+        return OPEN.format(folder=str(self.path))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Any:
+    made = World(tmp_path / "world")
+    yield made
+    for worker in made.queue.workers():
+        worker.stop(wait="30s")
+    made.queue.close()
+
+
+def tile(page: Any, status: str, count: int) -> None:
+    """Waits until a tile says so."""
+    page.wait_for_function(
+        "([status, count]) => document.querySelector(`.jq-tile[data-status=${status}] b`)?.innerText === count",
+        arg=[status, f"{count:,}"],
+        timeout=20_000,
+    )
+
+
+def until(check: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_day_at_the_dashboard(world: World, notebook: Any, look: Any) -> None:
+    page = notebook(world.cell)
+    panel = page.locator(".jq-dashboard")
+    for status in ("pending", "claimed", "done", "failed"):
+        tile(page, status, world.files(status))
+    assert "No worker is alive" in panel.locator("[data-part=banners]").inner_text()
+    look("dashboard")
+
+    # a file that somebody drops shows up by itself
+    (world.path / "pending" / "dropped.json").write_text(json.dumps({"type": "later", "payload": {}}))
+    tile(page, "pending", 3)
+
+    # retry of one: the file moves on disk, and the line says so
+    panel.get_by_role("button", name="Retry", exact=True).first.click()
+    tile(page, "failed", 1)
+    assert (world.files("failed"), world.files("pending")) == (1, 4)
+    assert "extract is queued again." in panel.locator(".jq-status").inner_text()
+
+    # purge asks, and lets go after five seconds
+    panel.get_by_role("button", name="Purge all").click()
+    armed = panel.get_by_role("button", name="Purge 3 done jobs?")
+    armed.wait_for(timeout=10_000)
+    assert world.files("done") == 3
+    panel.get_by_role("button", name="Purge all").wait_for(timeout=12_000)
+    panel.get_by_role("button", name="Purge all").click()
+    armed.click()
+    tile(page, "done", 0)
+    assert world.files("done") == 0
+    panel.get_by_role("button", name="Undo").click()
+    tile(page, "done", 3)
+    assert world.files("done") == 3
+
+    # another range, another chart; every job's words are only text
+    panel.get_by_role("button", name="7d").click()
+    page.wait_for_selector(".jq-choice button[data-value='7d'][aria-pressed=true]")
+    assert panel.locator(".jq-chart svg").count() >= 3
+    assert page.locator(".jq-dashboard img").count() == 0
+    assert "<img src=x onerror=alert(1)>" in panel.locator("[data-part=failed]").inner_text()
+
+    # reloaded, the page draws the same again without running anything
+    page.wait_for_timeout(500)
+    page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
+
+
+def test_a_running_job(world: World, notebook: Any, look: Any) -> None:
+    world.queue.ensure_worker(str(world.handlers))
+    job = world.queue.enqueue("scan", {"repo": "octo/long", "parts": 600})
+    page = notebook(world.cell)
+    panel = page.locator(".jq-dashboard")
+    tile(page, "claimed", 1)
+    panel.locator(".jq-claimed .jq-name").first.click()
+    log = panel.locator(".jq-log")
+    log.wait_for(timeout=10_000)
+    first = log.inner_text()
+    page.wait_for_function("(before) => document.querySelector('.jq-log').innerText.length > before", arg=len(first))
+    look("drawer")
+    assert panel.locator(".jq-job [role=progressbar]").count() == 1
+    page.keyboard.press("Escape")
+    panel.locator(".jq-job").wait_for(state="detached", timeout=10_000)
+    panel.locator(".jq-claimed").get_by_role("button", name="Cancel").click()
+    panel.get_by_role("button", name="Stop it?").click()
+    tile(page, "claimed", 0)
+    until(lambda: job.finished)
+    assert job.error.reason == "cancelled"
+
+
+def test_a_cell_that_runs_again_and_a_reload(world: World, notebook: Any, lab: Lab, page: Any) -> None:
+    count = "import ipywidgets, threading; print('LEFT', len(ipywidgets.widgets.widget._instances), threading.active_count())"
+    notebook(world.cell, count, name="again.ipynb")
+    tile(page, "done", 3)
+    left = []
+    for _ in range(6):
+        run_cells(page)
+        page.wait_for_timeout(200)
+        texts = page.locator(".jp-OutputArea-output").all_inner_texts()
+        left += [re.search(r"LEFT (\d+) (\d+)", text).groups() for text in texts if "LEFT" in text]
+    assert len(set(left[1:])) == 1, left
+    tile(page, "done", 3)
+    assert page.locator(".jq-dashboard").count() == 1
+    page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
+    page.goto(f"{lab.base}/lab/tree/again.ipynb?token={lab.token}", wait_until="domcontentloaded")  # the kernel lives on
+    tile(page, "done", 3)
+    (world.path / "pending" / "new.json").write_text(json.dumps({"type": "later"}))
+    tile(page, "pending", 3)
+
+
+def test_the_other_panels(world: World, notebook: Any, look: Any) -> None:
+    page = notebook(
+        world.cell + MORE,
+        "panels.progress(batch)",
+        "panels.failures(queue)",
+        "panels.workers(queue)",
+        "panels.metrics(queue, '7d')",
+        "panels.drawer(queue.jobs('failed')[0])",
+    )
+    page.wait_for_selector(".jq-drawer .jq-job", timeout=20_000)
+    assert "5 pending" in page.locator(".jq-batch").inner_text()
+    assert "2×" in page.locator(".jq-failures section.jq-failures").first.inner_text()
+    assert "No worker is alive." in page.locator("section.jq-workers").last.inner_text()
+    look("others")
+
+
+def test_a_foreign_request_is_caught(notebook: Any, page: Any) -> None:
+    notebook("from IPython.display import HTML\nHTML('<b class=here>x</b>')")
+    page.evaluate("() => fetch('http://192.0.2.1/x').catch(() => 0)")
+    assert page.foreign == ["http://192.0.2.1/x"]
+    page.foreign.clear()
+
+
+def test_who_gets_the_notebook_by_mail_can_read_it(
+    world: World, notebook: Any, lab: Lab, page: Any, look: Callable[[str], None]
+) -> None:
+    """JupyterLab does not trust it there, and takes out what is no plain HTML; no kernel of its own has run it."""
+    notebook(world.cell, name="saved.ipynb")
+    tile(page, "done", 3)
+    page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save') }")
+    page.evaluate("async () => { await window.jupyterapp.serviceManager.sessions.shutdownAll() }")
+    saved = json.loads((lab.root / "saved.ipynb").read_text())
+    saved["cells"][0]["source"] += "\n# from a friend"
+    (lab.root / "mailed.ipynb").write_text(json.dumps(saved))
+    opened(lab, page, "mailed.ipynb", run_all=False)
+    readable = "() => /Position #1/.test(document.querySelector('.jp-OutputArea-output')?.innerText)"
+    page.wait_for_function(readable, timeout=20_000)
+    look("mailed")
+    output = page.locator(".jp-OutputArea-output").first
+    assert output.locator("td b").all_inner_texts() == ["2", "0", "3", "2", "7"]
+    assert "<img src=x onerror=alert(1)>" in output.inner_text()
+    assert output.locator("button").count() == 0
+    assert output.locator("img[src^='data:image/svg+xml']").count() >= 3
