@@ -54,6 +54,13 @@ function parsed(html) {
   return template.content;
 }
 
+/** The text of a part, which crosses the wire packed. */
+async function unpacked(bytes) {
+  if (!bytes?.byteLength) return "";
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
+}
+
 /** "12s ago", rounded down, as everywhere in this project. */
 function age(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
@@ -124,14 +131,20 @@ function render({ model, el }) {
     const home = document.createElement("div");
     home.dataset.part = part;
     el.append(home);
-    const draw = () => {
-      morphChildren(home, parsed(model.get(part)));
+    home.hidden = true;
+    const trait = `packed_${part}`;
+    let turn = 0;
+    const draw = async () => {
+      const mine = ++turn;
+      const text = await unpacked(model.get(trait));
+      if (mine !== turn) return; // a later one was faster
+      morphChildren(home, parsed(text));
       home.hidden = !home.hasChildNodes();
       tick(home);
     };
     draw();
-    model.on(`change:${part}`, draw);
-    ending.signal.addEventListener("abort", () => model.off(`change:${part}`, draw));
+    model.on(`change:${trait}`, draw);
+    ending.signal.addEventListener("abort", () => model.off(`change:${trait}`, draw));
   }
   wire(model, el, ending.signal);
   const unwatch = watchShown(model, el, ending.signal);

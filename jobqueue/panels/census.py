@@ -1,0 +1,226 @@
+"""Which job lies in which folder, kept in memory: one listing, then what the kernel tells of each folder.
+
+Events are hints: after an overflow, an error, and once a minute all is listed again. Where a file system tells nothing (or the
+store is no folder) it is listed each time, and no more often than costs a twentieth of the time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from heapq import nlargest
+from itertools import islice
+
+from inotify_simple import Event, INotify, flags
+from sortedcontainers import SortedList
+
+from jobqueue.inert import inert_logger
+from jobqueue.model.names import read_stamp, stamp
+from jobqueue.model.status import FINISHED, Status
+from jobqueue.queue.queue import Queue
+from jobqueue.store.layout import SUFFIX, is_delayed_name, is_job_name, is_ours, job_id
+
+log = inert_logger("jobqueue")
+WATCHED = (Status.PENDING, Status.DONE, Status.FAILED)
+# plain numbers: to combine flags of an enum, once for each event, costs more than all the rest
+CAME, WENT = int(flags.CREATE | flags.MOVED_TO), int(flags.MOVED_FROM | flags.DELETE)
+GONE = int(flags.DELETE_SELF | flags.MOVE_SELF)
+LOST = GONE | int(flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT)
+TELL = CAME | WENT | GONE | int(flags.ONLYDIR)
+LISTED_EVERY = 60.0
+SHARE = 20
+"""To list may take this part of the time at most, where there are no events."""
+LATEST = 200
+"""So many of the last to come are known in the order in which they came."""
+RATE_OVER = 60.0
+
+
+class Census:
+    """Not for several threads at once. `close()` frees its descriptor."""
+
+    def __init__(self, queue: Queue, clock: Callable[[], float] = time.monotonic) -> None:
+        self.queue = queue
+        self.clock = clock
+        self.ids: dict[Status, set[str]] = {status: set() for status in Status}
+        self.latest: dict[Status, deque[str]] = {status: deque(maxlen=LATEST) for status in FINISHED}
+        """The newest first; one that has gone since is no longer among the ids."""
+        self.waiting = SortedList()
+        """The ids in pending/ in the order of the queue, as far as their names say it."""
+        self.due, self.held = SortedList(), SortedList()
+        """When those were made that wait for nothing, and until when the others wait; both sorted."""
+        self.came: dict[Status, deque[float]] = {status: deque() for status in FINISHED}
+        self.version = 0
+        """Counts the changes."""
+        self.listed_at = self.listing_took = 0.0
+        self.watches: dict[int, Status] = {}
+        self.notify: INotify | None = None
+        self.list_all()
+
+    # -- what is known
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        return {status: len(ids) for status, ids in self.ids.items()}
+
+    def first_waiting(self, count: int) -> list[str]:
+        return list(islice(self.waiting, count))
+
+    def newest(self, status: Status, count: int) -> list[str]:
+        """Of the done or failed ones, those that came last, the newest first."""
+        here, latest = self.ids[status], self.latest[status]
+        found = list(islice(dict.fromkeys(id for id in latest if id in here), count))
+        if len(found) < min(count, len(here)):
+            latest.clear()
+            latest.extend(nlargest(LATEST, here, key=made_at))
+            found = list(latest)[:count]
+        return found
+
+    def delayed(self, now: datetime) -> int:
+        """How many wait for a time that their names tell."""
+        return len(self.held) - int(self.held.bisect_right(stamp(now)))
+
+    def oldest_due(self) -> datetime | None:
+        """Since when the oldest one waits that has no time to wait for, as far as names tell."""
+        return read_stamp(self.due[0]) if self.due else None
+
+    def rate(self, status: Status) -> float:
+        """So many came in a minute, by those of the last minute."""
+        came, since = self.came[status], self.clock() - RATE_OVER
+        while came and came[0] < since:
+            came.popleft()
+        return len(came) * 60 / RATE_OVER
+
+    # -- looking
+
+    def look(self) -> int:
+        """Takes in what has happened since; the version, which is another where something has."""
+        self.look_at_claimed()
+        events = self.read_events()
+        age = self.clock() - self.listed_at
+        if events is not None and age < LISTED_EVERY:
+            self.take_in(events)
+        elif self.notify is not None or age > SHARE * self.listing_took:
+            self.list_all()
+        return self.version
+
+    def take_in(self, events: Iterable[Event]) -> None:
+        for event in events:
+            status = self.watches.get(event.wd)
+            if status is not None and is_job_name(event.name):
+                id = job_id(event.name)
+                if event.mask & CAME:
+                    self.add(status, id)
+                elif event.mask & WENT:
+                    self.drop(status, id)
+
+    def add(self, status: Status, id: str) -> None:
+        if status in FINISHED:  # also one that we knew: it may have gone and come back between two looks
+            self.latest[status].appendleft(id)
+        if id in self.ids[status]:
+            return
+        self.version += 1
+        self.ids[status].add(id)
+        if status is Status.PENDING:
+            self.waiting.add(id)
+            if is_ours(id + SUFFIX):
+                self.times_of(id).add(made_at(id))
+        elif status in FINISHED:
+            self.came[status].append(self.clock())
+
+    def drop(self, status: Status, id: str) -> None:
+        if id in self.ids[status]:
+            self.version += 1
+            self.ids[status].discard(id)
+            if status is Status.PENDING:
+                self.waiting.remove(id)
+                if is_ours(id + SUFFIX):
+                    self.times_of(id).remove(made_at(id))
+
+    def times_of(self, id: str) -> SortedList:
+        return self.held if is_delayed_name(id) else self.due
+
+    def look_at_claimed(self) -> None:
+        """A few folders with a few files each: cheaper to list than to watch."""
+        found = set(self.queue.store.ids(Status.CLAIMED))
+        if found != self.ids[Status.CLAIMED]:
+            self.version += 1
+            self.ids[Status.CLAIMED] = found
+
+    def list_all(self) -> None:
+        started = self.clock()
+        if not self.watching:
+            self.close()
+            self.notify = self.watch()
+        found = {status: set(self.queue.store.ids(status)) for status in Status}
+        if found != self.ids:
+            self.version += 1
+            for status in FINISHED:
+                fresh = sorted(found[status] - self.ids[status], key=made_at) if self.listed_at else []
+                self.latest[status].extendleft(fresh[-LATEST:])
+                self.came[status].extend([started] * len(fresh))
+            self.waiting = SortedList(found[Status.PENDING])
+            ours = [id for id in self.waiting if is_ours(id + SUFFIX)]
+            self.due = SortedList(made_at(id) for id in ours if not is_delayed_name(id))
+            self.held = SortedList(made_at(id) for id in ours if is_delayed_name(id))
+            self.ids = found
+        self.listed_at = self.clock()
+        self.listing_took = self.listed_at - started
+
+    # -- watching
+
+    @property
+    def watching(self) -> bool:
+        return len(self.watches) == len(WATCHED)
+
+    def fileno(self) -> int | None:
+        """Can be read once something has happened."""
+        return self.notify.fileno() if self.notify is not None and self.watching else None
+
+    def watch(self) -> INotify | None:
+        self.watches = {}
+        folders = {status: os.path.join(self.queue.store.url, status.value) for status in WATCHED}
+        if not all(map(os.path.isdir, folders.values())):
+            return None
+        notify = None
+        try:
+            notify = INotify(nonblocking=True)
+            self.watches = {notify.add_watch(path, TELL): status for status, path in folders.items()}
+        except OSError as error:
+            log.debug("no file events for panels (%s); listing instead", error)
+            if notify is not None:
+                notify.close()
+            self.watches = {}
+            return None
+        return notify
+
+    def read_events(self) -> list[Event] | None:
+        """None where there is nothing to be trusted: all must be listed."""
+        if self.notify is None or not self.watching:
+            return None
+        found: list[Event] = []
+        with suppress(BlockingIOError):
+            for batch in iter(self.batch, []):
+                found += batch
+        if any(event.mask & LOST for event in found):
+            self.watches = {}
+            return None
+        return found
+
+    def batch(self) -> list[Event]:
+        assert self.notify is not None
+        batch: list[Event] = self.notify.read(timeout=0)
+        return batch
+
+    def close(self) -> None:
+        if self.notify is not None:
+            self.notify.close()
+        self.notify, self.watches = None, {}
+
+
+def made_at(id: str) -> str:
+    """What sorts ids by when they were made, as far as they say it."""
+    return id[3:24]
