@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bench-analytics bench-quick fuzz hostile mutants proof storm clean
+.PHONY: help demo test check lint types bench bench-analytics bench-panels bench-quick fuzz hostile mutants proof storm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
 
 bench-analytics: $(BIN)/.installed-dev  ## what reading a journal of a million attempts costs, beside the fastest reader of JSON lines
 	@$(BIN)/python tests/benchmarks/analytics.py
+
+bench-panels: $(BIN)/.installed-dev  ## what a dashboard costs its kernel and the wire, with 100,000 jobs of which 1,000 change each second
+	@$(BIN)/python tests/benchmarks/panels.py
 
 mutants: $(BIN)/.installed-dev  ## take out one rule of the protocol after the other: each must make a test fail (some minutes)
 	@$(BIN)/python tests/mutants/run.py

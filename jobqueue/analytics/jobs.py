@@ -20,7 +20,7 @@ from jobqueue.analytics.history import History, history_of
 from jobqueue.analytics.opening import opened
 from jobqueue.analytics.schema import JOBS
 from jobqueue.model.filter import Filter, when
-from jobqueue.model.names import stamp
+from jobqueue.model.names import ID, stamp
 from jobqueue.model.status import FINISHED, Status, parse_statuses
 from jobqueue.queue.choosing import read_filter
 from jobqueue.queue.queue import Queue
@@ -185,8 +185,7 @@ def row(located: Located, more: Sequence[str]) -> dict[str, Any]:
 
 
 def order_of(job: Any) -> str:
-    ours = pd.Series([job.id]).str.match(OUR_ID).iloc[0]
-    return job.id if ours else f"{job.priority:02}-{stamp(when(job))}-{job.id}"
+    return job.id if ID.fullmatch(job.id) else f"{job.priority:02}-{stamp(when(job))}-{job.id}"
 
 
 # Together

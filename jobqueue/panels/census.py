@@ -49,12 +49,16 @@ class Census:
         self.latest: dict[Status, deque[str]] = {status: deque(maxlen=LATEST) for status in FINISHED}
         """The newest first; one that has gone since is no longer among the ids."""
         self.waiting = SortedList()
-        """The ids in pending/ in the order of the queue, as far as their names say it."""
+        """The ids in pending/ whose names say where they stand in the order, in that order."""
+        self.strangers: dict[str, None] = {}
+        """Those of them whose names do not say where they stand: dropped files."""
         self.due, self.held = SortedList(), SortedList()
         """When those were made that wait for nothing, and until when the others wait; both sorted."""
         self.came: dict[Status, deque[float]] = {status: deque() for status in FINISHED}
         self.version = 0
         """Counts the changes."""
+        self.touched: set[str] | None = None
+        """What came to a folder since the look before the last; None where all was listed, and any may have."""
         self.listed_at = self.listing_took = 0.0
         self.watches: dict[int, Status] = {}
         self.notify: INotify | None = None
@@ -65,9 +69,6 @@ class Census:
     @property
     def counts(self) -> dict[Status, int]:
         return {status: len(ids) for status, ids in self.ids.items()}
-
-    def first_waiting(self, count: int) -> list[str]:
-        return list(islice(self.waiting, count))
 
     def newest(self, status: Status, count: int) -> list[str]:
         """Of the done or failed ones, those that came last, the newest first."""
@@ -98,6 +99,7 @@ class Census:
 
     def look(self) -> int:
         """Takes in what has happened since; the version, which is another where something has."""
+        self.touched = set()
         self.look_at_claimed()
         events = self.read_events()
         age = self.clock() - self.listed_at
@@ -113,21 +115,25 @@ class Census:
             if status is not None and is_job_name(event.name):
                 id = job_id(event.name)
                 if event.mask & CAME:
+                    assert self.touched is not None
+                    self.touched.add(id)
                     self.add(status, id)
                 elif event.mask & WENT:
                     self.drop(status, id)
 
     def add(self, status: Status, id: str) -> None:
-        if status in FINISHED:  # also one that we knew: it may have gone and come back between two looks
+        if status in FINISHED:  # also one that we know: it may have gone and come back between two looks
             self.latest[status].appendleft(id)
         if id in self.ids[status]:
             return
         self.version += 1
         self.ids[status].add(id)
         if status is Status.PENDING:
-            self.waiting.add(id)
             if is_ours(id + SUFFIX):
+                self.waiting.add(id)
                 self.times_of(id).add(made_at(id))
+            else:
+                self.strangers[id] = None
         elif status in FINISHED:
             self.came[status].append(self.clock())
 
@@ -136,9 +142,11 @@ class Census:
             self.version += 1
             self.ids[status].discard(id)
             if status is Status.PENDING:
-                self.waiting.remove(id)
                 if is_ours(id + SUFFIX):
+                    self.waiting.remove(id)
                     self.times_of(id).remove(made_at(id))
+                else:
+                    del self.strangers[id]
 
     def times_of(self, id: str) -> SortedList:
         return self.held if is_delayed_name(id) else self.due
@@ -151,6 +159,7 @@ class Census:
             self.ids[Status.CLAIMED] = found
 
     def list_all(self) -> None:
+        self.touched = None
         started = self.clock()
         if not self.watching:
             self.close()
@@ -162,8 +171,9 @@ class Census:
                 fresh = sorted(found[status] - self.ids[status], key=made_at) if self.listed_at else []
                 self.latest[status].extendleft(fresh[-LATEST:])
                 self.came[status].extend([started] * len(fresh))
-            self.waiting = SortedList(found[Status.PENDING])
-            ours = [id for id in self.waiting if is_ours(id + SUFFIX)]
+            ours = [id for id in found[Status.PENDING] if is_ours(id + SUFFIX)]
+            self.waiting = SortedList(ours)
+            self.strangers = dict.fromkeys(found[Status.PENDING].difference(ours))
             self.due = SortedList(made_at(id) for id in ours if not is_delayed_name(id))
             self.held = SortedList(made_at(id) for id in ours if is_delayed_name(id))
             self.ids = found

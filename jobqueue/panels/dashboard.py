@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from jobqueue.model.status import Status
 from jobqueue.panels import detail, groups, measures, sections, staff, static
 from jobqueue.panels.detail import Detail
-from jobqueue.panels.glance import Glance, look
+from jobqueue.panels.glance import Glance, Glancing
 from jobqueue.panels.groups import Failures, Grouped, Regrouping
 from jobqueue.panels.measures import Figures, Measured
 from jobqueue.panels.panel import Told
@@ -35,14 +35,20 @@ class Dashboard(Regrouping):
     )
 
     def __init__(self, queue: Queue, **options: Any) -> None:
-        self.grouped, self.measured = Grouped(queue), Measured(queue)
+        self.grouped, self.measured, self.glancing = Grouped(queue), Measured(queue), Glancing(queue)
         super().__init__(queue, **options)
 
     def read(self) -> State:
         opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
-        glance = look(self.queue)
+        glance = self.glancing.look()
         failures = self.grouped.look(glance.counts[Status.FAILED])
-        return State(glance, opened, staff.look(self.queue), self.measured.look(), failures)
+        return State(glance, opened, staff.look(self.queue), self.measured.look(glance.counts[Status.PENDING]), failures)
+
+    def fileno(self) -> int | None:
+        return self.glancing.census.fileno()
+
+    def let_go(self) -> None:
+        self.glancing.close()
 
     def still(self) -> str:
         if self.state is None:

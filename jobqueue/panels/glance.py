@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import merge
+from itertools import islice
 
+from jobqueue.errors import JobNotFound
 from jobqueue.model.control import Pause
-from jobqueue.model.status import Status
+from jobqueue.model.filter import when
+from jobqueue.model.names import stamp
+from jobqueue.model.status import FINISHED, Status
+from jobqueue.panels.census import Census
 from jobqueue.panels.wording import ROWS
 from jobqueue.queue.queue import Queue
-from jobqueue.store.base import Located, Page, WorkerInfo
+from jobqueue.store.base import Located, WorkerInfo
+from jobqueue.store.layout import order_key
 
-ORDER = {Status.CLAIMED: "oldest", Status.PENDING: "urgent", Status.DONE: "newest", Status.FAILED: "newest"}
+FRESH_FOR = 10.0
+"""Seconds for which a file that has not moved is not read again: somebody may edit it where it is."""
+MOST_STRANGE = 200
+"""So many dropped files are opened in one look, for the place in the order that their names do not say."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Glance:
     oldest: datetime | None = None
     delayed: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
-    """Jobs in a minute, by what became of them, over the last minutes."""
+    """Jobs in a minute, by what became of them, over the last one."""
 
     @property
     def total(self) -> int:
@@ -42,32 +53,77 @@ class Glance:
         return sorted(type for type in types if not any(worker.serves(type) for worker in self.workers))
 
 
-def look(queue: Queue) -> Glance:
-    store, now = queue.store, queue.clock.now()
-    pages = {status: page(queue, status) for status in Status}
-    control = store.control()
-    pending = pages[Status.PENDING].items
-    due = [since for located in pending if (since := waits_since(located, now)) is not None]
-    return Glance(
-        now,
-        store.url,
-        {status: found.total for status, found in pages.items()},
-        {status: found.items for status, found in pages.items()},
-        store.workers(),
-        control.paused,
-        control.paused_types,
-        min(due, default=None),
-        sum(is_delayed(located, now) for located in pending),
-    )
+class Glancing:
+    """Looks again and again: folders are followed, and a file that has not moved is not read each time."""
 
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.census = Census(queue)
+        self.read: dict[tuple[Status, str], tuple[float, Located]] = {}
+        self.strange: dict[str, str] = {}
+        """Where dropped files stand in the order, by id."""
 
-def page(queue: Queue, status: Status) -> Page:
-    return queue.store.scan(statuses=[status], order=ORDER[status], limit=ROWS[status.value])
+    def look(self) -> Glance:
+        store, census, now = self.queue.store, self.census, self.queue.clock.now()
+        census.look()
+        touched = census.touched
+        self.read = {} if touched is None else {key: known for key, known in self.read.items() if key[1] not in touched}
+        claimed = list(islice(sorted(census.ids[Status.CLAIMED]), ROWS["claimed"]))
+        lists = {
+            Status.CLAIMED: self.located(Status.CLAIMED, claimed),
+            Status.PENDING: self.located(Status.PENDING, self.first_waiting(ROWS["pending"])),
+            **{status: self.located(status, census.newest(status, ROWS[status.value])) for status in FINISHED},
+        }
+        self.forget(lists)
+        control = store.control()
+        return Glance(
+            now,
+            store.url,
+            census.counts,
+            lists,
+            store.workers(),
+            control.paused,
+            control.paused_types,
+            census.oldest_due(),
+            census.delayed(now),
+            {status.value: census.rate(status) for status in FINISHED},
+        )
 
+    def located(self, status: Status, ids: Iterable[str]) -> list[Located]:
+        """What has moved on since is left out: the next look finds it where it is."""
+        found = []
+        moment = time.monotonic()
+        for id in ids:
+            known = self.read.get((status, id))
+            if known is None or status is Status.CLAIMED or moment - known[0] > FRESH_FOR:
+                try:
+                    known = (moment, self.queue.store.get(id))
+                except JobNotFound:
+                    continue
+                self.read[status, id] = known
+            if known[1].status is status:
+                found.append(known[1])
+        return found
 
-def is_delayed(located: Located, now: datetime) -> bool:
-    return located.job.run_after is not None and located.job.run_after > now
+    def forget(self, lists: Mapping[Status, Sequence[Located]]) -> None:
+        shown = {(status, located.job.id) for status, found in lists.items() for located in found}
+        self.read = {key: value for key, value in self.read.items() if key in shown}
 
+    def first_waiting(self, count: int) -> list[str]:
+        """In the order in which workers take them; of a dropped file only its body says where it stands."""
+        strangers = self.census.strangers
+        self.strange = {id: key for id, key in self.strange.items() if id in strangers}
+        for id in list(islice((id for id in strangers if id not in self.strange), MOST_STRANGE)):
+            self.strange[id] = self.key_of(id)
+        dropped = sorted((key, id) for id, key in self.strange.items())
+        return [id for _, id in islice(merge(((id, id) for id in self.census.waiting), dropped), count)]
 
-def waits_since(located: Located, now: datetime) -> datetime | None:
-    return None if is_delayed(located, now) else located.job.run_after or located.job.created_at
+    def key_of(self, id: str) -> str:
+        try:
+            job = self.queue.store.get(id).job
+        except JobNotFound:
+            return id
+        return order_key(job.priority, stamp(when(job)), id)
+
+    def close(self) -> None:
+        self.census.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +12,12 @@ from jobqueue.analytics.frames import attempts
 from jobqueue.panels import wording
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.html import GAP, block, button, chip, details, joined, since, tag, text
+from jobqueue.panels.pace import Pace
 from jobqueue.panels.panel import Said, Told, changes
 from jobqueue.panels.sections import said, two_step
 from jobqueue.queue.queue import Queue
 
 MOST = 20
-FRESH_FOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,17 +53,21 @@ class Grouped:
         self.groups: dict[str, ErrorGroup] = {}
         self.found: Failures | None = None
         self.mark: tuple[int, int] = (-1, -1)
-        self.at = 0.0
+        self.pace = Pace()
 
     def look(self, failed: int) -> Failures:
-        """`failed` is how many jobs are failed now."""
-        mark = (len(attempts(self.queue)), failed)
-        if self.found is None or (mark != self.mark and time.monotonic() - self.at > FRESH_FOR):
-            groups = errors(self.queue, **self.filters)
-            self.groups = {key_of(group): group for group in groups[:MOST]}
-            self.found = Failures(self.queue.clock.now(), [cause(group) for group in self.groups.values()], len(groups))
-            self.mark, self.at = mark, time.monotonic()
+        """`failed` is how many jobs are failed now: it changes when somebody retries some."""
+        if self.found is None or self.pace.is_time():
+            mark = (len(attempts(self.queue)), failed)
+            if self.found is None or mark != self.mark:
+                with self.pace:
+                    self.found, self.mark = self.made(), mark
         return self.found
+
+    def made(self) -> Failures:
+        groups = errors(self.queue, **self.filters)
+        self.groups = {key_of(group): group for group in groups[:MOST]}
+        return Failures(self.queue.clock.now(), [cause(group) for group in self.groups.values()], len(groups))
 
 
 def key_of(group: ErrorGroup) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,9 +10,11 @@ from jobqueue.analytics import metrics as measure
 from jobqueue.analytics import pictures
 from jobqueue.analytics.frames import attempts
 from jobqueue.analytics.metrics import Metrics
+from jobqueue.model.status import Status
 from jobqueue.model.times import short
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.html import GAP, joined, tag, text
+from jobqueue.panels.pace import Pace
 from jobqueue.panels.panel import Told
 from jobqueue.panels.plain import plain
 from jobqueue.panels.sections import said
@@ -21,9 +22,9 @@ from jobqueue.panels.static import image
 from jobqueue.queue.queue import Queue
 
 RANGES = ("24h", "7d", "30d", "all")
-FRESH_FOR, LONGEST = 2.0, 30.0
-"""Seconds for which figures hold however much happens, and however little: time goes on in them."""
 MOST_TYPES = 12
+MOST_OPENED = 2_000
+"""Pending jobs whose files are read for a picture."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,24 @@ class Measured:
         self.queue = queue
         self.range = RANGES[0]
         self.found: Figures | None = None
+        self.pace = Pace()
         self.mark: tuple[str, int] = ("", -1)
-        self.at = 0.0
 
-    def look(self) -> Figures:
-        mark = (self.range, len(attempts(self.queue)))
-        age = time.monotonic() - self.at
-        if self.found is None or mark[0] != self.mark[0] or age > LONGEST or (mark != self.mark and age > FRESH_FOR):
-            self.found, self.mark = figures(self.queue, self.range), mark
-            self.at = time.monotonic()
+    def look(self, pending: int) -> Figures:
+        """Of another range at once; else when something has ended since, at a pace that the queue's size allows."""
+        changed = self.found is None or self.range != self.found.range
+        if changed or self.pace.is_time():
+            mark = (self.range, len(attempts(self.queue)))
+            if changed or mark != self.mark or self.pace.is_old():
+                with self.pace:
+                    self.found, self.mark = figures(self.queue, self.range, pending), mark
+        assert self.found is not None
         return self.found
 
 
-def figures(queue: Queue, range: str) -> Figures:
+def figures(queue: Queue, range: str, pending: int) -> Figures:
     found = measure(queue, range, by="type")
-    return Figures(range, row(found), types(found), drawn(queue, range))
+    return Figures(range, row(found), types(found), drawn(queue, range, pending))
 
 
 def row(found: Metrics) -> dict[str, Any]:
@@ -76,8 +80,10 @@ def types(found: Metrics) -> list[dict[str, Any]]:
     return [{name: line[name] for name in names} for line in frame.to_dict("records")]
 
 
-def drawn(queue: Queue, range: str) -> list[tuple[pictures.Picture, str]]:
-    draw = (pictures.throughput, pictures.backlog, pictures.run_time, pictures.wait_time)
+def drawn(queue: Queue, range: str, pending: int) -> list[tuple[pictures.Picture, str]]:
+    """How many waited is told by the files of those that wait still, so a long queue goes without that picture."""
+    backlog = (pictures.backlog,) if pending <= MOST_OPENED else ()
+    draw = (pictures.throughput, *backlog, pictures.run_time, pictures.wait_time)
     made = [picture(queue, range) for picture in draw]
     return [(picture, picture.draw(560)) for picture in made]
 
@@ -171,7 +177,7 @@ class MetricsPanel(Acting):
         super().__init__(queue, **options)
 
     def read(self) -> Figures:
-        return self.measured.look()
+        return self.measured.look(self.queue.store.counts()[Status.PENDING])
 
     def texts(self, state: Figures | None, told: Told) -> Mapping[str, str]:
         return {"metrics": shown(state), "status": said(told)}

@@ -1,0 +1,37 @@
+"""How often something costly is made anew: the more it costs, the less often."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+FRESH_FOR, LONGEST = 2.0, 60.0
+"""Seconds for which what was made holds however much happens, and however little: time goes on in it."""
+SHARE = 50
+"""To make it may take this part of the time at most."""
+
+
+class Pace:
+    """`with pace:` stands around the making."""
+
+    def __init__(self) -> None:
+        self.ended = 0.0
+        self.took = 0.0
+
+    def __enter__(self) -> None:
+        self.began = time.monotonic()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.ended = time.monotonic()
+        self.took = self.ended - self.began
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.ended
+
+    def is_time(self) -> bool:
+        """Whether it may be made anew, if something has changed."""
+        return self.age > max(FRESH_FOR, SHARE * self.took)
+
+    def is_old(self) -> bool:
+        return self.age > LONGEST

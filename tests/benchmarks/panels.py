@@ -1,0 +1,92 @@
+"""What a dashboard costs its kernel and the wire, with 100,000 jobs of which 1,000 change each second.
+
+    python tests/benchmarks/panels.py            100,000 jobs
+    python tests/benchmarks/panels.py 10000
+
+CPU of the kernel for one refresh (two a second, 500 changes each), the bytes that it sends, and the first look. The limit is
+measured in the same run: to list the four folders once, which is what a dashboard without file events would have to do.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from jobqueue import Queue, panels
+from jobqueue.panels import refresh
+from jobqueue.panels.dashboard import Dashboard
+from jobqueue.panels.view_widget import trait_of
+
+ROUNDS = 20
+CHANGES = 500
+COUNT = 100_000
+
+
+def cpu(act) -> float:
+    began = time.process_time()
+    act()
+    return (time.process_time() - began) * 1000
+
+
+def moves(folder: Path, ids: list[str]) -> None:
+    """Each of them ends, as if workers ran elsewhere."""
+    for id in ids:
+        os.rename(folder / "pending" / f"{id}.json", folder / "done" / f"{id}.json")
+
+
+def sent(panel: Dashboard, before: dict[str, bytes]) -> int:
+    return sum(len(value) for name, value in state(panel).items() if before[name] != value)
+
+
+def state(panel: Dashboard) -> dict[str, bytes]:
+    return {part: getattr(panel.view, trait_of(part)) for part in panel.parts}
+
+
+def list_all(folder: Path) -> None:
+    for name in ("pending", "claimed", "done", "failed"):
+        os.listdir(folder / name)
+
+
+def main(count: int) -> None:
+    warnings.simplefilter("ignore")
+    refresh.REFRESHER.add = lambda panel: None  # type: ignore[method-assign]  # here each refresh is asked for
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "q"
+        queue = Queue(folder, durability="relaxed")
+        ids = queue.enqueue_many("scan", [{"number": number} for number in range(count)]).ids
+        moves(folder, ids[: count // 2])
+        left = ids[count // 2 :]
+        began = time.perf_counter()
+        panel = panels.dashboard(queue)
+        first = (time.perf_counter() - began) * 1000
+        size = sum(map(len, state(panel).values()))
+        times, sizes, idle = [], [], []
+        for number in range(ROUNDS):
+            moves(folder, left[number * CHANGES : (number + 1) * CHANGES])
+            before = state(panel)
+            times.append(cpu(panel.refresh))
+            sizes.append(sent(panel, before))
+            idle.append(cpu(panel.refresh))
+        limit = statistics.median(cpu(lambda: list_all(folder)) for _ in range(5))
+        panel.close()
+        queue.close()
+    busy, rest = statistics.median(times), statistics.median(idle)
+    rows = {
+        f"list the folders of {count:,} jobs (the limit)": f"{limit:8.1f} ms of CPU",
+        f"a refresh after {CHANGES} changes": f"{busy:8.1f} ms of CPU  {busy / limit:5.2f} x",
+        "the slowest of them": f"{max(times):8.1f} ms of CPU",
+        "a refresh after none": f"{rest:8.1f} ms of CPU  {rest / limit:5.2f} x",
+        "sent by a refresh": f"{statistics.median(sizes) / 1000:8.1f} kB, {max(sizes) / 1000:.1f} kB at most",
+        "first look": f"{first:8.1f} ms, {size / 1000:.1f} kB",
+    }
+    for name, value in rows.items():
+        print(f"{name:48} {value}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
