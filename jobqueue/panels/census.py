@@ -80,6 +80,9 @@ class Census:
             found = list(latest)[:count]
         return found
 
+    def status_of(self, id: str) -> Status | None:
+        return next((status for status, ids in self.ids.items() if id in ids), None)
+
     def delayed(self, now: datetime) -> int:
         """How many wait for a time that their names tell."""
         return len(self.held) - int(self.held.bisect_right(stamp(now)))

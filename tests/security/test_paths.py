@@ -218,7 +218,7 @@ REVIEWED = {
     "jobqueue/worker/__main__.py: reloader.load",
     "jobqueue/worker/reload.py: Registry.load",
     "jobqueue/worker/child.py: Registry.load",
-    "jobqueue/worker/worker.py: Registry.load",
+    "jobqueue/queue/registry.py: Registry.load",  # `handlers=` of a worker
     "jobqueue/worker/reload.py: os.execv",  # this very command
     "jobqueue/store/launching.py: subprocess.Popen",  # this very python, as a worker
     "jobqueue/worker/slot.py: subprocess.Popen",  # this very python, as a child

@@ -78,7 +78,7 @@ def test_a_thousand_jobs_through_two_workers_never_exceed_a_limit(
     started = [workers.start("--executor", "thread", "--concurrency", "4") for _ in range(2)]
     wait_until(lambda: len(queue.workers()) == 2)
     queue.resume()
-    wait_until(lambda: len(queue.store.folder.names(Status.DONE)) == 1000, 60)
+    wait_until(lambda: len(queue.store.folder.names(Status.DONE)) == 1000, 100)
     for worker in started:
         workers.stop(worker)
 
