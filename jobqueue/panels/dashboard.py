@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import ipywidgets as W
+
 from jobqueue.model.status import Status
 from jobqueue.panels import detail, groups, measures, sections, staff, static
 from jobqueue.panels.detail import Detail
-from jobqueue.panels.glance import Glance, Glancing
+from jobqueue.panels.glance import Glance
 from jobqueue.panels.groups import Failures, Grouped, Regrouping
+from jobqueue.panels.jobs import Shown, Tabling
 from jobqueue.panels.measures import Figures, Measured
-from jobqueue.panels.panel import Told
+from jobqueue.panels.panel import Told, framed
 from jobqueue.panels.plain import plain
 from jobqueue.panels.staff import Staff
+from jobqueue.panels.table import toolbar
 from jobqueue.queue.queue import Queue
 
 
@@ -25,30 +29,35 @@ class State:
     staff: Staff
     figures: Figures
     failures: Failures
+    shown: Shown
 
 
-class Dashboard(Regrouping):
+class Dashboard(Regrouping, Tabling):
     name: ClassVar[str] = "dashboard"
     parts: ClassVar[tuple[str, ...]] = (
         *("head", "banners", "tiles", "claimed", "pending", "done", "failed", "groups", "metrics", "workers"),
-        *("drawer", "status"),
+        *("tools", "drawer", "status"),
     )
 
     def __init__(self, queue: Queue, **options: Any) -> None:
-        self.grouped, self.measured, self.glancing = Grouped(queue), Measured(queue), Glancing(queue)
+        self.grouped, self.measured = Grouped(queue), Measured(queue)
+        self.begin_table(queue)
         super().__init__(queue, **options)
+
+    def make_widget(self) -> W.Widget:
+        return framed(self.name, self.view, self.rows.widget)
 
     def read(self) -> State:
         opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
         glance = self.glancing.look()
         failures = self.grouped.look(glance.counts[Status.FAILED])
-        return State(glance, opened, staff.look(self.queue), self.measured.look(glance.counts[Status.PENDING]), failures)
+        figures = self.measured.look(glance.counts[Status.PENDING])
+        return State(glance, opened, staff.look(self.queue), figures, failures, self.read_table())
 
-    def fileno(self) -> int | None:
-        return self.glancing.census.fileno()
-
-    def let_go(self) -> None:
-        self.glancing.close()
+    def draw(self, state: State | None, told: Told) -> None:
+        super().draw(state, told)
+        if state is not None:
+            self.rows.draw(state.shown.rows)
 
     def still(self) -> str:
         if self.state is None:
@@ -73,6 +82,7 @@ class Dashboard(Regrouping):
             found |= {status.value: sections.section(status, state.glance, told, self.read_only) for status in Status}
             found["groups"] = groups.shown(state.failures, told, self.read_only) if state.failures.causes else ""
             found["metrics"] = measures.shown(state.figures)
+            found["tools"] = toolbar(self.listing, state.shown.total, told, self.read_only)
             found["workers"] = staff.shown(state.staff, told, self.read_only)
             if state.open is not None:
                 found["drawer"] = detail.shown(state.open, told, self.read_only)

@@ -65,9 +65,7 @@ class Glancing:
 
     def look(self) -> Glance:
         store, census, now = self.queue.store, self.census, self.queue.clock.now()
-        census.look()
-        touched = census.touched
-        self.read = {} if touched is None else {key: known for key, known in self.read.items() if key[1] not in touched}
+        self.follow()
         claimed = list(islice(sorted(census.ids[Status.CLAIMED]), ROWS["claimed"]))
         lists = {
             Status.CLAIMED: self.located(Status.CLAIMED, claimed),
@@ -89,6 +87,12 @@ class Glancing:
             {status.value: census.rate(status) for status in FINISHED},
         )
 
+    def follow(self) -> None:
+        """Takes in what moved; that is to be read again."""
+        self.census.look()
+        touched = self.census.touched
+        self.read = {} if touched is None else {key: known for key, known in self.read.items() if key[1] not in touched}
+
     def located(self, status: Status, ids: Iterable[str]) -> list[Located]:
         """What has moved on since is left out: the next look finds it where it is."""
         found = []
@@ -104,6 +108,11 @@ class Glancing:
             if known[1].status is status:
                 found.append(known[1])
         return found
+
+    def found(self, ids: Iterable[str]) -> list[Located]:
+        """The jobs, wherever each of them is now."""
+        known = ((id, self.census.status_of(id)) for id in ids)
+        return [one for id, status in known if status is not None for one in self.located(status, [id])]
 
     def forget(self, lists: Mapping[Status, Sequence[Located]]) -> None:
         shown = {(status, located.job.id) for status, found in lists.items() for located in found}

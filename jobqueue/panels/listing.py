@@ -6,11 +6,10 @@ read once (of finished ones the journal tells) and kept until its job moves.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-
-from sortedcontainers import SortedKeyList
 
 from jobqueue.analytics import jobs as jobs_frame
 from jobqueue.errors import JobNotFound
@@ -79,7 +78,6 @@ class Listing:
         self.query = Query()
         self.rows: dict[str, Row] | None = None
         self.stale: dict[str, None] = {}
-        self.names: SortedKeyList | None = None
         self.ids: Sequence[str] = ()
         self.pace = Pace()
         self.done_for: tuple[Query, int] | None = None
@@ -94,34 +92,25 @@ class Listing:
         self.all_chosen = False
 
     def refresh(self) -> None:
+        """At once for another question; else at a pace that the number of jobs allows."""
         self.note(self.census.touched)
         asked = (self.query, self.census.version)
         if self.done_for == asked:
             return
-        new = self.done_for is None or self.done_for[0] != self.query
-        if self.query.by_names:
-            self.ids = self.by_names()
-        elif new or self.pace.is_time():
+        if self.done_for is None or self.done_for[0] != self.query or self.pace.is_time():
             with self.pace:
-                self.ids = self.by_rows()
-        else:
-            return
-        self.done_for = asked
+                self.ids = self.by_names() if self.query.by_names else self.by_rows()
+            self.done_for = asked
 
     def note(self, touched: set[str] | None) -> None:
         """What moved is to be read again."""
-        if touched is None:
-            self.names = None
-            if self.rows is not None:
-                self.stale = dict.fromkeys(id for ids in self.census.ids.values() for id in ids)
-        elif self.rows is not None:
-            self.stale.update(dict.fromkeys(touched))
+        if self.rows is not None:
+            every = (id for ids in self.census.ids.values() for id in ids)
+            self.stale.update(dict.fromkeys(every if touched is None else touched))
 
     def by_names(self) -> Sequence[str]:
-        wanted = [status for status in Status if self.query.status in ("", status.value)]
-        here = [self.census.ids[status] for status in wanted]
-        ids = sorted((id for known in here for id in known), key=made_at, reverse=self.query.descending)
-        return ids
+        wanted = [self.census.ids[status] for status in Status if self.query.status in ("", status.value)]
+        return sorted((id for ids in wanted for id in ids), key=made_at, reverse=self.query.descending)
 
     def by_rows(self) -> Sequence[str]:
         self.read_rows()
@@ -150,8 +139,7 @@ class Listing:
     # -- a window of it
 
     def window(self, start: int, count: int, read: Callable[[Iterable[str]], Iterable[Located]]) -> list[Row]:
-        ids = [id for id in self.ids[start : start + count]]
-        return [row_of(located) for located in read(ids)]
+        return [row_of(located) for located in read(self.ids[start : start + count])]
 
     # -- what is chosen
 
@@ -227,8 +215,5 @@ def facets(rows: Mapping[str, Row] | None, column: str) -> list[tuple[str, int]]
     if rows is None:
         return []
     place = Row._fields.index(column)
-    counts: dict[str, int] = {}
-    for row in rows.values():
-        if row[place]:
-            counts[row[place]] = counts.get(row[place], 0) + 1
+    counts = Counter(str(row[place]) for row in rows.values() if row[place])
     return sorted(counts.items(), key=lambda one: (-one[1], one[0]))

@@ -73,6 +73,8 @@ class Told:
 
 
 Command = Callable[[], Said | str | None]
+WORDS = ("id", "ids", "value", "key", "type", "what", "start", "count", "column")
+"""What a message may say beside what is to be done."""
 
 
 class Panel:
@@ -169,7 +171,7 @@ class Panel:
             return Said(f"this panel does not know how to {name!r}", "error")
         if self.read_only and getattr(act, "changes", False):
             return Said("this panel is read-only", "error")
-        known = {key: value for key, value in words.items() if key in ("id", "value", "key", "type", "what")}
+        known = {key: value for key, value in words.items() if key in WORDS}
         answer: Said | str | None = act(**known)
         return answer
 

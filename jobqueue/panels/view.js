@@ -100,6 +100,13 @@ function wire(model, el, signal) {
     const target = event.target.closest("[data-do]");
     if (target) model.send({ ...target.dataset, value: target.type === "checkbox" ? target.checked : target.value });
   }, { signal });
+  let soon = 0;
+  el.addEventListener("input", (event) => {
+    const target = event.target.closest("[data-live]");
+    if (!target) return;
+    clearTimeout(soon); // a word is sent when it is typed, not with each letter
+    soon = setTimeout(() => model.send({ do: target.dataset.do, value: target.value }), 150);
+  }, { signal });
   el.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && el.querySelector("[data-do=close]")) model.send({ do: "close" });
   }, { signal });

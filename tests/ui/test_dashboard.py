@@ -198,6 +198,40 @@ def test_the_other_panels(world: World, notebook: Any, look: Any) -> None:
     look("others")
 
 
+TABLE = """
+import warnings
+warnings.simplefilter("ignore")
+queue.enqueue_many("many", [{"n": n} for n in range(3000)])
+panels.jobs(queue)
+"""
+
+
+def test_the_table_scrolls_through_thousands_with_a_few_rows_in_the_page(world: World, notebook: Any, look: Any) -> None:
+    page = notebook(world.cell.replace("dashboard", "workers") + TABLE)
+    rows = page.locator(".jq-grid tr[data-id]")
+    rows.first.wait_for(timeout=20_000)
+    page.evaluate("() => { document.querySelector('.jq-scroll').scrollTop = 26 * 2000 }")
+    far = "() => Number(document.querySelector('.jq-grid tr[data-id]').getAttribute('aria-rowindex')) > 1900"
+    page.wait_for_function(far, timeout=20_000)
+    assert 5 < rows.count() < 60
+    page.locator("select[aria-label=status]").select_option("failed")
+    badge = page.locator(".jq-tools .jq-badge")
+    page.wait_for_function(
+        "() => document.querySelector('.jq-tools .jq-badge').innerText === '2 of 3,007 jobs'", timeout=20_000
+    )
+    page.locator("th[data-column=run] button").click()
+    page.wait_for_selector("th[data-column=run][aria-sort=descending]", timeout=20_000)
+    page.locator(".jq-filters input").fill("example.org/1")
+    page.wait_for_function("() => document.querySelector('.jq-tools .jq-badge').innerText.startsWith('1 of')", timeout=20_000)
+    rows.first.focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Retry 1", exact=True).click()
+    page.get_by_role("button", name="Retry 1 jobs?").click()
+    until(lambda: world.files("failed") == 1)
+    look("table")
+    assert badge.count() == 1
+
+
 def test_a_foreign_request_is_caught(notebook: Any, page: Any) -> None:
     notebook("from IPython.display import HTML\nHTML('<b class=here>x</b>')")
     page.evaluate("() => fetch('http://192.0.2.1/x').catch(() => 0)")

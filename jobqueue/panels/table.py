@@ -1,0 +1,109 @@
+"""The table of all jobs: of a hundred thousand, the page has the rows in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anywidget
+import traitlets
+
+from jobqueue.model.status import Status
+from jobqueue.panels.html import joined, tag, text
+from jobqueue.panels.listing import COLUMNS, Listing, Row, facets
+from jobqueue.panels.panel import Told
+from jobqueue.panels.sections import two_step
+from jobqueue.panels.view_widget import text_of
+
+SHOWN = ("made", "status", "name", "type", "project", "attempts", "run", "finished", "error")
+AT_FIRST, AT_MOST = 30, 100
+WORDS = {"": "any status", "pending": "pending", "claimed": "active", "done": "done", "failed": "failed"}
+
+
+class JobTable(anywidget.AnyWidget):
+    """`page` is all that is drawn: rows, where they stand, how many there are, the order, and which of them are chosen."""
+
+    _esm = text_of("table.js")
+    page = traitlets.Dict().tag(sync=True)
+
+
+class Rows:
+    """What the widget asks for, and what it is given. `send` hands a command over to the panel."""
+
+    def __init__(self, listing: Listing, on_event: Callable[[Mapping[str, Any]], None]) -> None:
+        self.listing = listing
+        self.start, self.count = 0, AT_FIRST
+        self.widget = JobTable()
+        self.widget.on_msg(lambda _, content, buffers: on_event(content))
+
+    def scroll(self, start: Any, count: Any) -> None:
+        self.start = max(0, int(start))
+        self.count = min(AT_MOST, max(1, int(count)))
+
+    def draw(self, rows: Sequence[Row]) -> None:
+        listing = self.listing
+        page = {
+            "start": self.start if self.start < len(listing.ids) else 0,
+            "rows": [row._asdict() for row in rows],
+            "total": len(listing.ids),
+            "columns": list(SHOWN),
+            "sort": listing.query.sort,
+            "descending": listing.query.descending,
+            "all": listing.all_chosen,
+            "chosen": [row.id for row in rows if row.id in listing.chosen],
+            "empty": "No job matches." if filtered(listing) else "No jobs yet.",
+        }
+        if page != self.widget.page:
+            self.widget.page = page
+
+
+def filtered(listing: Listing) -> bool:
+    query = listing.query
+    return bool(query.status or query.type or query.project or query.batch or query.text)
+
+
+# -- what stands above it
+
+
+def toolbar(listing: Listing, total: int, told: Told, read_only: bool) -> str:
+    query = listing.query
+    search = tag(
+        "input",
+        "",
+        type="search",
+        placeholder="Find in names, ids, errors …",
+        aria_label="Find",
+        data_do="find",
+        data_live=True,
+    )
+    picks = pick("status", [(status.value, len(listing.census.ids[status])) for status in Status], query.status, WORDS)
+    for column in ("type", "project", "batch"):
+        known = facets(listing.rows, column)
+        if known or getattr(query, column):
+            picks += pick(column, known, getattr(query, column), {"": f"any {column}"})
+    count = f"{len(listing.ids):,} of {total:,} jobs" if filtered(listing) else f"{total:,} jobs"
+    badge = tag("span", text(count), class_="jq-badge")
+    head = f"<header><h3>All jobs {badge}</h3>{chosen(listing, told, read_only)}</header>"
+    inputs = f'<div class="jq-filters">{search}{picks}</div>'
+    return f'<section class="jq-section jq-tools" aria-label="All jobs">{head}{inputs}</section>'
+
+
+def pick(name: str, values: Sequence[tuple[str, int]], now: str, words: Mapping[str, str]) -> str:
+    some = list(values[:200])
+    if now and now not in dict(some):
+        some.append((now, 0))
+    options = [("", words.get("", ""))] + [(value, f"{words.get(value, value)} ({count:,})") for value, count in some]
+    inside = joined(tag("option", text(label), value=value, selected=value == now) for value, label in options)
+    return tag("select", inside, aria_label=name, data_do="filter", data_what=name)
+
+
+def chosen(listing: Listing, told: Told, read_only: bool) -> str:
+    count = listing.chosen_count
+    if read_only or not count:
+        return ""
+    verbs = (("Retry", "retry-chosen", "warn"), ("Cancel", "cancel-chosen", "danger"), ("Purge", "purge-chosen", "quiet"))
+    buttons = joined(two_step(f"{word} {count:,}", do, look, told) for word, do, look in verbs)
+    return f'<span class="jq-gap"></span><span class="jq-dim">{count:,} chosen</span>{buttons}'
+
+
+__all__ = ["COLUMNS", "JobTable", "Rows", "toolbar"]

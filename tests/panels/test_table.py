@@ -1,0 +1,145 @@
+"""The table of all jobs: which rows it sends, in which order, and what is done to those that are chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobqueue import Queue, panels
+from jobqueue.model.status import Status
+from jobqueue.panels.jobs import JobsPanel
+from jobqueue.panels.listing import COLUMNS
+
+from .conftest import scan
+
+
+@pytest.fixture
+def table(filled: Queue) -> JobsPanel:
+    return panels.jobs(filled, every=None)
+
+
+def page(table: JobsPanel) -> dict[str, Any]:
+    return dict(table.rows.widget.page)
+
+
+def ids(table: JobsPanel) -> list[str]:
+    return [row["id"] for row in page(table)["rows"]]
+
+
+def test_the_newest_come_first(table: JobsPanel, filled: Queue) -> None:
+    made = sorted((job.id for job in filled.jobs(limit=None)), reverse=True)
+    assert ids(table) == made
+    assert page(table)["total"] == 7
+    assert "7 jobs" in table.view.tools
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_column_sorts_both_ways(table: JobsPanel, column: str) -> None:
+    table.click("sort", column="error" if column != "error" else "made")
+    table.click("sort", column=column)
+    first = [row[column] for row in page(table)["rows"]]
+    table.click("sort", column=column)
+    second = [row[column] for row in page(table)["rows"]]
+    assert page(table)["sort"] == column
+    assert {tuple(first), tuple(second)} == {tuple(sorted(first)), tuple(sorted(first, reverse=True))}
+
+
+def test_filters_and_words(table: JobsPanel) -> None:
+    table.click("filter", what="status", value="failed")
+    assert page(table)["total"] == 2
+    table.click("find", value="BAD/1")
+    assert [row["error"] for row in page(table)["rows"]] == [
+        "ValueError: cannot parse https://example.org/bad/1 <b>at byte 17</b>"
+    ]
+    assert "1 of 7 jobs" in table.view.tools
+    table.click("filter", what="status", value="")
+    table.click("find", value="")
+    table.click("filter", what="type", value="extract")
+    assert page(table)["total"] == 2
+    table.click("find", value="nowhere")
+    assert (page(table)["total"], page(table)["empty"]) == (0, "No job matches.")
+
+
+def test_rows_follow_what_moves(table: JobsPanel, filled: Queue) -> None:
+    table.click("sort", column="type")
+    before = ids(table)
+    filled.drain([scan], progress=False)
+    table.listing.pace.ended = 0.0
+    table.refresh()
+    assert {row["status"] for row in page(table)["rows"]} == {"done", "failed"}
+    assert sorted(ids(table)) == sorted(before)
+    filled.purge(status="done")
+    filled.enqueue("scan", {"repo": "another"})
+    table.listing.pace.ended = 0.0
+    table.refresh()
+    assert page(table)["total"] == 3
+
+
+def test_a_window_is_all_that_is_sent(table: JobsPanel) -> None:
+    table.click("window", start=2, count=3)
+    assert (page(table)["start"], len(page(table)["rows"]), page(table)["total"]) == (2, 3, 7)
+    table.click("window", start=-5, count=10**9)
+    assert table.rows.count == 100
+
+
+def test_an_unchanged_page_is_not_sent_again(table: JobsPanel) -> None:
+    sent: list[Any] = []
+    table.rows.widget.observe(sent.append, "page")
+    table.refresh()
+    assert sent == []
+
+
+def test_the_chosen_are_retried_in_two_steps(table: JobsPanel, filled: Queue) -> None:
+    table.click("filter", what="status", value="failed")
+    (first, second) = ids(table)
+    table.click("choose", ids=[first], value=True)
+    assert "1 chosen" in table.view.tools
+    table.click("retry-chosen")
+    assert filled.get(first).status is Status.FAILED
+    assert "Retry 1 jobs?" in table.view.tools
+    table.click("retry-chosen")
+    assert (filled.get(first).status, filled.get(second).status) == (Status.PENDING, Status.FAILED)
+
+
+def test_all_that_match_are_purged_and_come_back(table: JobsPanel, filled: Queue) -> None:
+    table.click("filter", what="status", value="done")
+    table.click("choose-all", value=True)
+    assert "3 chosen" in table.view.tools
+    table.click("choose", ids=[ids(table)[0]], value=False)
+    assert "2 chosen" in table.view.tools
+    table.click("purge-chosen")
+    table.click("purge-chosen")
+    assert len(list(Path(filled.store.url, "done").iterdir())) == 1
+    table.click("undo")
+    assert len(list(Path(filled.store.url, "done").iterdir())) == 3
+
+
+def test_all_that_match_is_said_of_one_filter(table: JobsPanel) -> None:
+    table.click("choose-all", value=True)
+    table.click("filter", what="status", value="failed")
+    assert "chosen" not in table.view.tools
+
+
+def test_a_click_opens_a_job(table: JobsPanel) -> None:
+    id = ids(table)[0]
+    table.click("open", id=id)
+    assert id in table.view.drawer
+
+
+def test_read_only(filled: Queue) -> None:
+    table = panels.jobs(filled, every=None, read_only=True)
+    table.click("choose-all", value=True)
+    assert "Retry" not in table.view.tools
+    table.click("purge-chosen")
+    assert "read-only" in table.view.status
+
+
+def test_nonsense_from_the_page_changes_nothing(table: JobsPanel) -> None:
+    table.click("sort", column="__class__")
+    table.click("filter", what="sort", value="x")
+    assert table.listing.query.sort == "made"
+    table.click("window", start="x", count=None)
+    assert table.told.said is not None
+    assert table.told.said.kind == "error"
