@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from jobqueue.model.status import Status
-from jobqueue.panels import detail, groups, measures, sections, staff, static
+from jobqueue.panels import detail, groups, measures, refresh, sections, staff, static
 from jobqueue.panels.detail import Detail
 from jobqueue.panels.glance import Glance
 from jobqueue.panels.groups import Failures, Grouped, Regrouping
@@ -20,6 +20,8 @@ from jobqueue.panels.plain import plain
 from jobqueue.panels.staff import Staff
 from jobqueue.panels.table import toolbar
 from jobqueue.queue.queue import Queue
+
+MANY = 200_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,14 @@ class Dashboard(Regrouping, Tabling):
         glance = self.glancing.look()
         failures = self.grouped.look(glance.counts[Status.FAILED])
         figures = self.measured.look(glance.counts[Status.PENDING])
-        return State(glance, opened, staff.look(self.queue), figures, failures, self.read_table())
+        return State(glance, opened, staff.look(self.queue), figures, failures, self.shown_first(glance) or self.read_table())
+
+    def shown_first(self, glance: Glance) -> Shown | None:
+        """To put a million jobs into an order takes a second: the rest is seen before."""
+        if self.state is not None or glance.total < MANY:
+            return None
+        refresh.REFRESHER.hurry(self)
+        return Shown([], glance.total)
 
     def draw(self, state: State | None, told: Told) -> None:
         super().draw(state, told)

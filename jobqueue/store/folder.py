@@ -14,7 +14,7 @@ from jobqueue.errors import QueueFolderError
 from jobqueue.inert import shell_word
 from jobqueue.model.status import Status
 from jobqueue.store import files
-from jobqueue.store.layout import HIDDEN, STATUS_FOLDERS, SUPPORT_FOLDERS, file_name, is_job_name, is_owner_folder
+from jobqueue.store.layout import HIDDEN, STATUS_FOLDERS, SUPPORT_FOLDERS, file_name, is_job_name, is_owner_folder, job_names
 
 ROUNDS = 4
 """How often a job that was not found is looked for again: it may have moved from a folder not yet looked at to one
@@ -222,12 +222,12 @@ class Folder:
     def names(self, status: Status) -> list[str]:
         """The job files of a status, unordered; of a claimed one as `<claim folder>/<name>`."""
         if status is not Status.CLAIMED:
-            return [name for name in os.listdir(self.by_status[status]) if is_job_name(name)]
+            return job_names(os.listdir(self.by_status[status]))
         found = []
         for claim_folder in self.claim_folder_names():
             with suppress(FileNotFoundError, NotADirectoryError):
                 names = os.listdir(self.open_briefly(claim_folder))
-                found += [f"{claim_folder}/{name}" for name in names if is_job_name(name)]
+                found += [f"{claim_folder}/{name}" for name in job_names(names)]
         return found
 
     def claimed_places(self) -> Iterator[Place]:

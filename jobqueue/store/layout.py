@@ -19,7 +19,7 @@ A worker has two claim folders under one lock. It never claims a file into the f
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jobqueue.model.job import DEFAULT_PRIORITY
 from jobqueue.model.names import ID, read_stamp
@@ -60,6 +60,12 @@ COPY = re.compile(r"~(\d+)$", re.ASCII)
 def is_job_name(name: str) -> bool:
     """Whether a file with this name can be a job; editors' and copiers' temporary names are left alone for ever."""
     return name.endswith(SUFFIX) and name[0] not in ".#" and len(name) > len(SUFFIX)
+
+
+def job_names(names: Iterable[str]) -> list[str]:
+    """Those for which `is_job_name` holds, said once more in place: of a million names the calls would cost most."""
+    end, least = SUFFIX, len(SUFFIX)
+    return [name for name in names if name.endswith(end) and name[0] not in ".#" and len(name) > least]
 
 
 def file_name(id: str) -> str | None:

@@ -22,6 +22,7 @@ from jobqueue.store.folder import ROUNDS, Folder, Place
 from jobqueue.store.intake import LARGEST, Look, Mark, look
 from jobqueue.store.layout import (
     OPERATION,
+    SUFFIX,
     file_name,
     folders_of,
     is_delayed_name,
@@ -206,6 +207,13 @@ class Reading:
                 kept[(status, place.name)] = known
         self.known_digests = {key: value for key, value in self.known_digests.items() if key[0] not in statuses} | kept
         return [known[1] for known in kept.values()]
+
+    def ids(self, status: Status) -> list[str]:
+        names = self.folder.names(status)
+        if status is Status.CLAIMED:
+            names = [name.rpartition("/")[2] for name in names]
+        end = -len(SUFFIX)
+        return [name[:end] for name in names]
 
     def counts(self) -> dict[Status, int]:
         return {status: len(self.folder.names(status)) for status in Status}

@@ -297,7 +297,7 @@ class Spool:
         return self.journal.lines(since)
 
     def ids(self, status: Status) -> list[str]:
-        return [job_id(name.rpartition("/")[2]) for name in self.folder.names(status)]
+        return self.reading.ids(status)
 
     def counts(self) -> dict[Status, int]:
         return self.reading.counts()
