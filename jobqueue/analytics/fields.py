@@ -38,7 +38,7 @@ def category(raw: pa.Array) -> tuple[pa.Array, Mask]:
 
 def text(raw: pa.Array) -> tuple[pa.Array, Mask]:
     if raw.null_count == len(raw):
-        return raw, np.zeros(len(raw), np.bool_)
+        return pa.nulls(len(raw), raw.type), np.zeros(len(raw), np.bool_)  # to keep one of its columns keeps all of them
     plain = pc.binary_slice(raw.cast(pa.large_binary()), 1, -1).cast(pa.large_string())
     wrong = ~pc.fill_null(pc.starts_with(raw, '"'), True).to_numpy(zero_copy_only=False)
     if holds(raw, b"\\"):
@@ -83,14 +83,15 @@ def whole(bits: int) -> Any:
     return read
 
 
-def time(raw: pa.Array) -> tuple[pa.Array, Mask]:
-    plain, wrong = text(raw)
+def time(plain: pa.Array) -> tuple[pa.Array, Mask]:
+    """From texts without their quotes: what JSON has else, a number or a list, is no time when it is read as one."""
+    wrong = np.zeros(len(plain), np.bool_)
     try:
         moments = plain.cast(pa.timestamp("us", "UTC"))
     except pa.ArrowInvalid:
         values = [None if value is None else moment_in(value) for value in plain.to_pylist()]
         moments = pa.array(values, pa.timestamp("us", "UTC"))
-        wrong = wrong | pc.and_(moments.is_null(), plain.is_valid()).to_numpy(zero_copy_only=False)
+        wrong = pc.and_(moments.is_null(), plain.is_valid()).to_numpy(zero_copy_only=False)
     counts = moments.cast(pa.int64()).fill_null(0).to_numpy()
     return moments, wrong | (counts < FIRST_TIME) | (counts > LAST_TIME)
 
