@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobqueue.analytics.engine import Engine
-from jobqueue.analytics.fields import CONVERT, Mask, number
+from jobqueue.analytics.fields import CONVERT, TEXTS, Mask, number
 from jobqueue.model.entry import AttemptEntry, EventEntry, ItemEntry
 from jobqueue.store.journal_lines import LONGEST
 
@@ -77,20 +77,7 @@ EVENT = {
 FAILURE = {"reason": "category", "type": "category", "message": "text", "exit_code": "int16"}
 
 
-def structure_of(fields: Mapping[str, str]) -> str:
-    """How DuckDB is told what to look for."""
-    return json.dumps(dict(fields))
-
-
-APART = {
-    "error": "error is not null as error, case when starts_with(error, '{') then from_json(error, '"
-    + structure_of(dict.fromkeys(FAILURE, "JSON"))
-    + '\') end as "error apart"',
-    "metrics": "metrics is not null as metrics, case when starts_with(metrics, '{') then "
-    'try(from_json(metrics, \'"MAP(VARCHAR, JSON)"\')) end as "metrics apart"',
-}
-"""How an object is taken apart: whether it is given, and what it holds, where it is one."""
-OBJECTS = {
+HOLD = {
     "error": pa.struct([(name, pa.large_string()) for name in FAILURE]),
     "metrics": pa.map_(pa.large_string(), pa.large_string()),
 }
@@ -197,20 +184,24 @@ class Reading:
         self.lines = pa.table({"line": pa.chunked_array(slices(chosen), pa.large_string())})
         self.raw = taken_apart(engine, self.lines, fields) if len(rows) else no_rows(fields)
         self.bad = np.zeros(len(rows), np.bool_)
+        self.doubts: dict[str, Mask] = {}
 
     def given(self, name: str) -> Mask:
         return np.asarray(pc.is_valid(self.raw[name]).to_numpy())
 
     def equals(self, name: str, text: str) -> Mask:
-        return np.asarray(pc.fill_null(pc.equal(self.raw[name], json.dumps(text)), False).to_numpy())
+        return np.asarray(pc.fill_null(pc.equal(self.raw[name], text), False).to_numpy())
 
     def finished(self, key: str, only: Mask | None = None) -> Found:
         if len(self.rows) == 0 and key in nothing:
             return nothing[key]
-        columns = {name: self.checked(one(self.raw[name]), kind) for name, kind in self.fields.items() if kind != "object"}
+        columns = {
+            name: self.checked(name, one(self.raw[name]), kind) for name, kind in self.fields.items() if kind != "object"
+        }
         if "error" in self.fields:
             columns |= self.failures()
         metrics = self.metrics() if "metrics" in self.fields else no_metrics()
+        self.settle()
         keep = ~self.bad if only is None else only & ~self.bad
         table = pa.table({"line": pa.array(self.rows), **columns})
         if not keep.all():
@@ -222,17 +213,33 @@ class Reading:
             nothing[key] = found
         return found
 
-    def checked(self, raw: pa.Array, kind: str) -> pa.Array:
+    def checked(self, name: str, raw: pa.Array, kind: str) -> pa.Array:
         column, bad = CONVERT[kind.rstrip("!")](raw)
-        self.bad |= bad
+        if kind.rstrip("!") not in TEXTS:
+            self.bad |= bad
+        elif bad.any():
+            self.doubts[name] = bad
         if kind.endswith("!"):
-            self.bad |= pc.is_null(raw).to_numpy(zero_copy_only=False)
+            self.bad |= raw.is_null().to_numpy(zero_copy_only=False)
         return column
+
+    def settle(self) -> None:
+        """What may have been no text is asked again, as JSON."""
+        if not self.doubts:
+            return
+        rows = np.flatnonzero(np.logical_or.reduce([*self.doubts.values()]))
+        fields = {name: self.fields[name] for name in {name.partition(".")[0] for name in self.doubts}}
+        again = taken_apart(self.engine, self.lines.take(pa.array(rows)), fields, "JSON")
+        for name, doubted in self.doubts.items():
+            whole, _, part = name.partition(".")
+            raw = one(again[f"{whole} apart"]).field(part) if part else again[name]
+            is_text = pc.fill_null(pc.starts_with(raw, '"'), True).to_numpy(zero_copy_only=False)
+            self.bad[rows] |= doubted[rows] & ~is_text
 
     def failures(self) -> dict[str, pa.Array]:
         failure = self.objects("error")
         parts = dict(zip(FAILURE, failure.flatten(), strict=True))
-        found = {name: self.checked(parts[name], kind) for name, kind in FAILURE.items()}
+        found = {name: self.checked(f"error.{name}", parts[name], kind) for name, kind in FAILURE.items()}
         failed, nothing = failure.is_valid(), pa.scalar(None, pa.large_string())
         reason = pc.fill_null(found["reason"].cast(pa.large_string()), "error")
         return {
@@ -258,13 +265,12 @@ class Reading:
         return pa.table({"row": pa.array(rows), "name": names.dictionary_encode(), "value": numbers})
 
 
-def taken_apart(engine: Engine, lines: pa.Table, fields: Mapping[str, str]) -> pa.Table:
-    """These fields, a row for each line; where a line is no JSON, nothing. Each is JSON still, so that it tells its type,
-    but for times: what is a time in a text is nothing in another type. An object is taken apart in the same look."""
-    structure = structure_of({name: "VARCHAR" if kind.startswith("time") else "JSON" for name, kind in fields.items()})
-    columns = ", ".join(APART[name] if kind == "object" else f'"{name}"' for name, kind in fields.items())
+def taken_apart(engine: Engine, lines: pa.Table, fields: Mapping[str, str], texts: str = "VARCHAR") -> pa.Table:
+    """These fields, a row for each line; where a line is no JSON, nothing. What is no text or time is JSON still, so that it
+    tells its type. Of objects: whether they are given, and what they hold, where they are some."""
+    json_of_line = f"from_json(line, '{structure_of(fields, texts)}')"
+    columns = ", ".join(OBJECTS[name](texts) if kind == "object" else f'"{name}"' for name, kind in fields.items())
     ask = "select {columns} from (select unnest({json}) from given)"
-    json_of_line = f"from_json(line, '{structure}')"
     try:
         return engine.query(ask.format(columns=columns, json=json_of_line), given=lines)
     except (duckdb.Error, UnicodeDecodeError):  # one of them is no JSON, or no text: now each is asked first
@@ -272,9 +278,28 @@ def taken_apart(engine: Engine, lines: pa.Table, fields: Mapping[str, str]) -> p
         return engine.query(ask.format(columns=columns, json=careful), given=lines)
 
 
+def structure_of(fields: Mapping[str, str], texts: str) -> str:
+    """How DuckDB is told what to look for. A time is a text, or not read as one."""
+    types = {"time": "VARCHAR", **dict.fromkeys(TEXTS, texts)}
+    return json.dumps({name: types.get(kind.rstrip("!"), "JSON") for name, kind in fields.items()})
+
+
+def failure_apart(texts: str) -> str:
+    read = f"from_json(error, '{structure_of(FAILURE, texts)}')"
+    return f"error is not null as error, case when starts_with(error, '{{') then {read} end as \"error apart\""
+
+
+def metrics_apart(_texts: str) -> str:
+    read = "try(from_json(metrics, '\"MAP(VARCHAR, JSON)\"'))"
+    return f"metrics is not null as metrics, case when starts_with(metrics, '{{') then {read} end as \"metrics apart\""
+
+
+OBJECTS = {"error": failure_apart, "metrics": metrics_apart}
+
+
 def no_rows(fields: Mapping[str, str]) -> pa.Table:
     plain = [(name, pa.bool_() if kind == "object" else pa.large_string()) for name, kind in fields.items()]
-    apart = [(f"{name} apart", OBJECTS[name]) for name, kind in fields.items() if kind == "object"]
+    apart = [(f"{name} apart", HOLD[name]) for name, kind in fields.items() if kind == "object"]
     return pa.schema([*plain, *apart]).empty_table()
 
 
