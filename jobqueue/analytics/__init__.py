@@ -20,15 +20,23 @@ What the columns are: jobqueue/analytics/schema.py.
 
 from __future__ import annotations
 
-from jobqueue.analytics import pictures
-from jobqueue.analytics.coverage import Coverage, coverage
-from jobqueue.analytics.errors import errors
-from jobqueue.analytics.export import export
-from jobqueue.analytics.frames import attempts, events, items, skipped
-from jobqueue.analytics.jobs import jobs
-from jobqueue.analytics.metrics import metrics
-from jobqueue.analytics.prometheus import prometheus
-from jobqueue.analytics.stale import stale
+EXTRA = ("duckdb", "pandas", "pyarrow")
+
+try:
+    from jobqueue.analytics import pictures
+    from jobqueue.analytics.coverage import Coverage, coverage
+    from jobqueue.analytics.errors import errors
+    from jobqueue.analytics.export import export
+    from jobqueue.analytics.frames import attempts, events, items, skipped
+    from jobqueue.analytics.jobs import jobs
+    from jobqueue.analytics.metrics import metrics
+    from jobqueue.analytics.prometheus import prometheus
+    from jobqueue.analytics.stale import stale
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] not in EXTRA:
+        raise
+    needs = f"jobqueue.analytics needs {error.name}; run: pip install 'jobqueue[analytics]'"
+    raise ModuleNotFoundError(needs, name=error.name) from None
 
 __all__ = [
     "Coverage",

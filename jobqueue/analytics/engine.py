@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -53,3 +55,29 @@ class Engine:
                 self.local.connection = self.database.cursor()
         connection: duckdb.DuckDBPyConnection = self.local.connection
         return connection
+
+
+class Plain:
+    """How many ask for malloc just now, and what Arrow had before the first of them."""
+
+    lock = threading.Lock()
+    asking = 0
+    before: pa.MemoryPool
+
+
+@contextmanager
+def plain_memory() -> Iterator[None]:
+    """Arrow takes its memory from malloc meanwhile, in all threads. Its own allocator gives pages back at once, and to have
+    them anew takes longer than what is done with them."""
+    with Plain.lock:
+        if Plain.asking == 0:
+            Plain.before = pa.default_memory_pool()
+            pa.set_memory_pool(pa.system_memory_pool())
+        Plain.asking += 1
+    try:
+        yield
+    finally:
+        with Plain.lock:
+            Plain.asking -= 1
+            if Plain.asking == 0:
+                pa.set_memory_pool(Plain.before)

@@ -91,7 +91,10 @@ def whole_lines(stream: BufferedIOBase, position: int, end: int | None) -> Itera
     """In chunks. A last line without its end counts where it is whole: its writer died just before the end of the line."""
     rest, skipping, damage = b"", False, ""
     while not damage:
-        data, tail, damage = block(stream, min(CHUNK, (MOST_UNPACKED if end is None else end) - position - len(rest)))
+        left = (MOST_UNPACKED if end is None else end) - position - len(rest)
+        data, tail, damage = block(
+            stream, left if left <= CHUNK * 5 // 4 else CHUNK
+        )  # a small rest would cost like a large one
         if not data and not tail:
             if damage:
                 yield Lines(b"", position, damage)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from jobqueue.analytics.engine import Engine
+from jobqueue.analytics.engine import Engine, plain_memory
 from jobqueue.analytics.following import Followed, Lines, base_name, ends_line, new_lines, packed_size
 from jobqueue.analytics.reading import read_lines, why_bad
 from jobqueue.analytics.saved import Piece, Saved
@@ -80,6 +80,10 @@ class History:
             return
         if not self.still_there(files, now):
             self.start_anew()
+        with plain_memory():
+            self.take_in(store, files, now)
+
+    def take_in(self, store: Store, files: JournalFiles, now: list[JournalFile]) -> None:
         pieces = self.saved_pieces(store, files, now) if not self.files else []
         for seen in now:
             followed = self.files.setdefault(base_name(seen.name), Followed(seen))

@@ -7,7 +7,7 @@ this, lacks a field that its kind needs, or is no JSON object is `bad`: none of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobqueue.analytics.engine import Engine
-from jobqueue.analytics.fields import CONVERT, Mask, number
+from jobqueue.analytics.fields import CONVERT, TEXTS, Mask, number
 from jobqueue.model.entry import AttemptEntry, EventEntry, ItemEntry
 from jobqueue.store.journal_lines import LONGEST
 
@@ -75,6 +75,12 @@ EVENT = {
     "reason": "text",
 }
 FAILURE = {"reason": "category", "type": "category", "message": "text", "exit_code": "int16"}
+
+
+HOLD = {
+    "error": pa.struct([(name, pa.large_string()) for name in FAILURE]),
+    "metrics": pa.map_(pa.large_string(), pa.large_string()),
+}
 
 BATCH = 1 << 14
 """Lines that one thread of DuckDB takes at a time."""
@@ -178,20 +184,24 @@ class Reading:
         self.lines = pa.table({"line": pa.chunked_array(slices(chosen), pa.large_string())})
         self.raw = taken_apart(engine, self.lines, fields) if len(rows) else no_rows(fields)
         self.bad = np.zeros(len(rows), np.bool_)
+        self.doubts: dict[str, Mask] = {}
 
     def given(self, name: str) -> Mask:
         return np.asarray(pc.is_valid(self.raw[name]).to_numpy())
 
     def equals(self, name: str, text: str) -> Mask:
-        return np.asarray(pc.fill_null(pc.equal(self.raw[name], json.dumps(text)), False).to_numpy())
+        return np.asarray(pc.fill_null(pc.equal(self.raw[name], text), False).to_numpy())
 
     def finished(self, key: str, only: Mask | None = None) -> Found:
         if len(self.rows) == 0 and key in nothing:
             return nothing[key]
-        columns = {name: self.column(name, kind) for name, kind in self.fields.items() if kind != "object"}
+        columns = {
+            name: self.checked(name, one(self.raw[name]), kind) for name, kind in self.fields.items() if kind != "object"
+        }
         if "error" in self.fields:
             columns |= self.failures()
         metrics = self.metrics() if "metrics" in self.fields else no_metrics()
+        self.settle()
         keep = ~self.bad if only is None else only & ~self.bad
         table = pa.table({"line": pa.array(self.rows), **columns})
         if not keep.all():
@@ -203,78 +213,94 @@ class Reading:
             nothing[key] = found
         return found
 
-    def column(self, name: str, kind: str) -> pa.Array:
-        raw = one(self.raw[name])
+    def checked(self, name: str, raw: pa.Array, kind: str) -> pa.Array:
         column, bad = CONVERT[kind.rstrip("!")](raw)
-        self.bad |= bad
+        if kind.rstrip("!") not in TEXTS:
+            self.bad |= bad
+        elif bad.any():
+            self.doubts[name] = bad
         if kind.endswith("!"):
-            self.bad |= pc.is_null(raw).to_numpy(zero_copy_only=False)
+            self.bad |= raw.is_null().to_numpy(zero_copy_only=False)
         return column
 
+    def settle(self) -> None:
+        """What may have been no text is asked again, as JSON."""
+        if not self.doubts:
+            return
+        rows = np.flatnonzero(np.logical_or.reduce([*self.doubts.values()]))
+        fields = {name: self.fields[name] for name in {name.partition(".")[0] for name in self.doubts}}
+        again = taken_apart(self.engine, self.lines.take(pa.array(rows)), fields, "JSON")
+        for name, doubted in self.doubts.items():
+            whole, _, part = name.partition(".")
+            raw = one(again[f"{whole} apart"]).field(part) if part else again[name]
+            is_text = pc.fill_null(pc.starts_with(raw, '"'), True).to_numpy(zero_copy_only=False)
+            self.bad[rows] |= doubted[rows] & ~is_text
+
     def failures(self) -> dict[str, pa.Array]:
-        where, raw = self.objects("error")
-        if len(where) == 0:
-            return no_failures(len(self.rows))
-        parts = taken_apart(self.engine, pa.table({"line": raw}), FAILURE)
-        back = np.full(len(self.rows), -1, np.int64)
-        back[where] = np.arange(len(where))
-        indices = pa.array(back, mask=back < 0)
-        found = {}
-        for name, kind in FAILURE.items():
-            raw_part = one(parts[name])
-            column, bad = CONVERT[kind](raw_part)
-            self.bad[where[bad]] = True
-            found[name] = column
+        failure = self.objects("error")
+        parts = dict(zip(FAILURE, failure.flatten(), strict=True))
+        found = {name: self.checked(f"error.{name}", parts[name], kind) for name, kind in FAILURE.items()}
+        failed, nothing = failure.is_valid(), pa.scalar(None, pa.large_string())
         reason = pc.fill_null(found["reason"].cast(pa.large_string()), "error")
-        message = pc.fill_null(found["message"], "")
         return {
-            "reason": reason.dictionary_encode().take(indices),
-            "error_type": found["type"].take(indices),
-            "error": message.take(indices),
-            "exit_code": found["exit_code"].take(indices),
+            "reason": pc.if_else(failed, reason, nothing).dictionary_encode(),
+            "error_type": found["type"],
+            "error": pc.if_else(failed, pc.fill_null(found["message"], ""), nothing),
+            "exit_code": found["exit_code"],
         }
 
-    def objects(self, name: str) -> tuple[Rows, pa.Array]:
-        """Where a field is given, and what it holds; what is no object there makes its line bad."""
-        raw = one(self.raw[name])
-        where = np.flatnonzero(self.given(name))
-        values = raw.drop_null()
-        is_object = pc.starts_with(values, "{").to_numpy(zero_copy_only=False)
-        self.bad[where[~is_object]] = True
-        return where[is_object], values.filter(pa.array(is_object))
+    def objects(self, name: str) -> pa.Array:
+        """The fields of an object, taken apart too; what is given and is no such object makes its line bad."""
+        found = one(self.raw[f"{name} apart"])
+        self.bad |= self.raw[name].to_numpy() & found.is_null().to_numpy(zero_copy_only=False)
+        return found
 
     def metrics(self) -> pa.Table:
-        where, raw = self.objects("metrics")
-        if len(where) == 0:
-            return no_metrics()
-        maps = self.engine.query(
-            "select try(from_json(line, '\"MAP(VARCHAR, JSON)\"')) as m from given", given=pa.table({"line": raw})
-        )
-        column = one(maps["m"])
-        self.bad[where[pc.is_null(column).to_numpy(zero_copy_only=False)]] = True
-        lengths = np.diff(column.offsets.to_numpy())
-        rows = np.repeat(where, lengths)
-        entries = column.offsets.to_numpy()
-        names, values = column.keys, column.items
-        names, values = names[entries[0] : entries[-1]], values[entries[0] : entries[-1]]
+        column = self.objects("metrics")
+        offsets = column.offsets.to_numpy()
+        rows = np.repeat(np.arange(len(column)), np.diff(offsets))
+        names, values = column.keys[offsets[0] : offsets[-1]], column.items[offsets[0] : offsets[-1]]
         numbers, bad = number(values)
-        self.bad[rows[bad | pc.is_null(values).to_numpy(zero_copy_only=False)]] = True
+        self.bad[rows[bad | values.is_null().to_numpy(zero_copy_only=False)]] = True
         return pa.table({"row": pa.array(rows), "name": names.dictionary_encode(), "value": numbers})
 
 
-def taken_apart(engine: Engine, lines: pa.Table, names: Iterable[str]) -> pa.Table:
-    """The JSON of these fields, a row for each line; where a line is no JSON, nothing."""
-    structure = json.dumps(dict.fromkeys(names, "JSON"))
+def taken_apart(engine: Engine, lines: pa.Table, fields: Mapping[str, str], texts: str = "VARCHAR") -> pa.Table:
+    """These fields, a row for each line; where a line is no JSON, nothing. What is no text or time is JSON still, so that it
+    tells its type. Of objects: whether they are given, and what they hold, where they are some."""
+    json_of_line = f"from_json(line, '{structure_of(fields, texts)}')"
+    columns = ", ".join(OBJECTS[name](texts) if kind == "object" else f'"{name}"' for name, kind in fields.items())
+    ask = "select {columns} from (select unnest({json}) from given)"
     try:
-        return engine.query(f"select unnest(from_json(line, '{structure}')) from given", given=lines)
+        return engine.query(ask.format(columns=columns, json=json_of_line), given=lines)
     except (duckdb.Error, UnicodeDecodeError):  # one of them is no JSON, or no text: now each is asked first
-        return engine.query(
-            f"select unnest(case when json_valid(line) then from_json(line, '{structure}') end) from given", given=lines
-        )
+        careful = f"case when json_valid(line) then {json_of_line} end"
+        return engine.query(ask.format(columns=columns, json=careful), given=lines)
 
 
-def no_rows(names: Iterable[str]) -> pa.Table:
-    return pa.schema([(name, pa.large_string()) for name in names]).empty_table()
+def structure_of(fields: Mapping[str, str], texts: str) -> str:
+    """How DuckDB is told what to look for. A time is a text, or not read as one."""
+    types = {"time": "VARCHAR", **dict.fromkeys(TEXTS, texts)}
+    return json.dumps({name: types.get(kind.rstrip("!"), "JSON") for name, kind in fields.items()})
+
+
+def failure_apart(texts: str) -> str:
+    read = f"from_json(error, '{structure_of(FAILURE, texts)}')"
+    return f"error is not null as error, case when starts_with(error, '{{') then {read} end as \"error apart\""
+
+
+def metrics_apart(_texts: str) -> str:
+    read = "try(from_json(metrics, '\"MAP(VARCHAR, JSON)\"'))"
+    return f"metrics is not null as metrics, case when starts_with(metrics, '{{') then {read} end as \"metrics apart\""
+
+
+OBJECTS = {"error": failure_apart, "metrics": metrics_apart}
+
+
+def no_rows(fields: Mapping[str, str]) -> pa.Table:
+    plain = [(name, pa.bool_() if kind == "object" else pa.large_string()) for name, kind in fields.items()]
+    apart = [(f"{name} apart", HOLD[name]) for name, kind in fields.items() if kind == "object"]
+    return pa.schema([*plain, *apart]).empty_table()
 
 
 def slices(array: pa.Array) -> list[pa.Array]:
@@ -282,14 +308,11 @@ def slices(array: pa.Array) -> list[pa.Array]:
 
 
 def one(column: pa.ChunkedArray) -> pa.Array:
+    """Its only chunk, where that is all there is: to combine it would copy it."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
     combined = column.combine_chunks()
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
-
-
-def no_failures(count: int) -> dict[str, pa.Array]:
-    texts, codes = pa.nulls(count, pa.large_string()), pa.nulls(count, pa.int64())
-    category = texts.dictionary_encode()
-    return {"reason": category, "error_type": category, "error": texts, "exit_code": codes}
 
 
 # Metrics: one row for each number that a line counted
