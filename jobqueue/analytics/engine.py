@@ -64,6 +64,17 @@ class Plain:
     asking = 0
     before: pa.MemoryPool
 
+    @classmethod
+    def forked(cls) -> None:
+        """In a child nobody asks: the threads that did are its parent's, and one of them may have held the lock."""
+        cls.lock = threading.Lock()
+        if cls.asking:
+            cls.asking = 0
+            pa.set_memory_pool(cls.before)
+
+
+os.register_at_fork(after_in_child=Plain.forked)
+
 
 @contextmanager
 def plain_memory() -> Iterator[None]:
