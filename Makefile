@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bench-analytics bench-panels bench-quick fuzz hostile mutants proof storm clean
+.PHONY: help demo lab test check lint types bench bench-analytics bench-panels bench-quick fuzz hostile mutants proof storm clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,19 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 
 demo: $(BIN)/.installed  ## watch real jobs run (REPO=path analyses another git repository)
 	@$(BIN)/python examples/demo.py $(if $(REPO),--repo "$(REPO)")
+
+$(BIN)/.installed-notebook: $(BIN)/.installed
+	@echo "installing JupyterLab and what the panels need (once)"
+	@$(BIN)/pip install --quiet --editable '.[notebook]'
+	@touch $@
+
+LAB ?=
+QUEUE ?= queue_dir
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+lab: $(BIN)/.installed-notebook  ## JupyterLab on the dashboard, with a worker on ./queue_dir (Ctrl-C ends both; LAB=--no-browser)
+	@$(BIN)/python -m jobqueue.worker --queue "$(QUEUE)" --handlers examples/analyse.py & worker=$$!; \
+	trap 'kill $$worker; wait $$worker' EXIT; trap 'exit 0' INT TERM; \
+	JOBQUEUE_LAB="$(abspath $(QUEUE))" $(BIN)/jupyter lab $(ROOT) $(LAB) notebooks/dashboard.ipynb
 
 test: $(BIN)/.installed-dev  ## run the tests (those in a browser where Chromium is there, or can be installed)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get install -qq -y --no-install-recommends chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; }; } >/dev/null 2>&1; } || true

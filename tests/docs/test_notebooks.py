@@ -19,7 +19,7 @@ def test_run_all(path: Path) -> None:
     client.execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     errors = "".join(output.text for output in shown if output.output_type == "stream" and output.name == "stderr")
-    assert not [line for line in errors.splitlines() if not line.startswith("failed ")]  # what a drain says of failed jobs
+    assert not [line for line in errors.splitlines() if not line.startswith(("failed ", "set aside "))]  # what a drain says
     assert len(shown) >= 5
 
 
