@@ -13,7 +13,7 @@ def test_only_a_worker_that_was_started_with_it_runs_cells(tmp_path: Path) -> No
     """A file that somebody drops is no reason to run what stands in it."""
     queue = Queue(tmp_path / "q", durability="relaxed")
     (tmp_path / "mine.py").write_text("from jobqueue import handler\n@handler\ndef scan(): ...\n")
-    body = {"type": "cell", "payload": {"source": f"open({str(tmp_path / 'touched')!r}, 'w')"}}
+    body = {"type": "cell", "payload": {"source": f"from pathlib import Path; Path({str(tmp_path / 'touched')!r}).touch()"}}
     Path(queue.store.url, "pending", "x.json").write_text(json.dumps(body))
     queue.drain(str(tmp_path / "mine.py"), progress=False)
     assert not (tmp_path / "touched").exists()
