@@ -17,7 +17,7 @@ from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
 
 FACETS = ("type", "project", "batch")
-AT_ONCE = 100
+AT_ONCE = 60
 """Rows that one refresh reads anew; the next goes on."""
 
 MOST_VALUES = 200
