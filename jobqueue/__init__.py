@@ -82,5 +82,10 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext jobqueue`: %queue, %jobs, %worker and %%job."""
+    importlib.import_module("jobqueue.panels.magics").register(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

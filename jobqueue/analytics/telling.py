@@ -16,6 +16,7 @@ import pandas as pd
 from jobqueue.analytics.measuring import METRIC, counted_in
 from jobqueue.inert import inert
 from jobqueue.model.times import short
+from jobqueue.queue.batch import count_of
 
 if TYPE_CHECKING:
     from jobqueue.analytics.errors import ErrorGroup, Errors
@@ -163,8 +164,8 @@ def errors_html(found: Errors) -> str:
 def group_text(group: ErrorGroup) -> str:
     """Everything about a group, with the traceback of its example where the job still has it."""
     facts = {
-        "seen": f"{group.count:,} times in {len(group.jobs):,} jobs, {group.first_seen:%Y-%m-%d %H:%M:%S} to "
-        f"{group.last_seen:%Y-%m-%d %H:%M:%S} UTC",
+        "seen": f"{count_of(group.count, 'time')} in {count_of(len(group.jobs), 'job')}, "
+        f"{group.first_seen:%Y-%m-%d %H:%M:%S} to {group.last_seen:%Y-%m-%d %H:%M:%S} UTC",
         "place": name_text(group.place),
         "types": ", ".join(map(inert, group.types)) or NONE,
         "versions": ", ".join(map(inert, group.versions)) or NONE,

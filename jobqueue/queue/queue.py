@@ -157,6 +157,12 @@ class Queue:
                 return JobHandle(self, self.store.get(id.removesuffix(".json")))
             raise
 
+    def __getitem__(self, id: str) -> JobHandle[Any]:
+        return self.get(id)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [job.id for job in self.jobs(limit=50)]
+
     def __contains__(self, id: object) -> bool:
         try:
             self.store.get(id_of(id)) if isinstance(id, (str, JobHandle)) else None

@@ -20,19 +20,23 @@ class Unserved:
         self.warned: dict[str, float] = {}
 
     def warn(self, type: str) -> None:
-        """Warns where no live worker serves this type: at most once a minute, and looking at most every five seconds."""
+        """Warns where no live worker serves this type: at most once a minute, and never by an old look at the workers."""
         now = time.monotonic()
         if now - self.warned.get(type, -WARN_EVERY) < WARN_EVERY:
             return
-        if now - self.seen[0] >= LOOK_EVERY:
-            self.seen = (now, self.store.workers())
-        if not any(worker.serves(type) for worker in self.seen[1]):
+        if now - self.seen[0] < LOOK_EVERY and self.is_served(type):
+            return
+        self.seen = (now, self.store.workers())
+        if not self.is_served(type):
             self.warned[type] = now
             text = (
                 f"no live worker serves {type!r} in {self.store.url}; the job waits. Start one: python -m jobqueue.worker, or "
                 "queue.ensure_worker('handlers.py'); or run it here: queue.drain()"
             )
             warnings.warn(text, NoWorkerWarning, stacklevel=callers_level())
+
+    def is_served(self, type: str) -> bool:
+        return any(worker.serves(type) for worker in self.seen[1])
 
 
 def callers_level() -> int:

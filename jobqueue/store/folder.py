@@ -160,6 +160,13 @@ class Folder:
         files.make_folder(name, self.claimed)
         return self.claim_folder(name)
 
+    def holds_nothing(self, name: str) -> bool:
+        """Whether a claim folder is empty, or not there."""
+        try:
+            return not os.listdir(self.open_briefly(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+
     def drop_claim_folder(self, name: str) -> bool:
         """Removes an empty claim folder; False when something lies in it."""
         with self.lock:

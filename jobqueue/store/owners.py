@@ -47,17 +47,20 @@ class Owners:
             self.write(owner, replace(info, handed_back=True))
 
     def leave(self, owner: str) -> None:
-        emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
-        if all(emptied):
-            self.forget(owner)
+        if self.dissolve(owner):
             self.locks.drop(owner)
         else:
             self.locks.release(owner)
 
-    def forget(self, owner: str) -> None:
-        """Removes what it said of itself, and its reserve."""
+    def dissolve(self, owner: str) -> bool:
+        """Removes what an owner that holds nothing said of itself, its reserve, and last its claim folders: by those it is
+        found again where this is broken off. False where it still holds something."""
+        if not all(map(self.folder.holds_nothing, folders_of(owner))):
+            return False
         for ending in (SAID, *SPARE):
             files.remove(self.workers, owner + ending)
+        dropped = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
+        return all(dropped)
 
     def alive(self) -> list[WorkerInfo]:
         found = []

@@ -69,9 +69,7 @@ class Rescuing:
         moved = [job_id(name) for name in self.moving.carry_out(outcomes) if name is not None]
         for outcome in outcomes:
             self.notes.ended(job_id(outcome.held.name), done=outcome.to is Status.DONE)
-        emptied = [self.folder.drop_claim_folder(name) for name in folders_of(owner)]
-        if all(emptied):
-            self.owners.forget(owner)
+        if self.owners.dissolve(owner):
             files.remove(self.folder.fds["locks"], owner)
         return moved
 

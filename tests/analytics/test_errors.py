@@ -124,6 +124,7 @@ def test_how_it_is_shown(queue: Queue, capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     assert "Traceback (most recent call last)" in said
     assert "4 times in 3 jobs" in said
+    assert "1 time in 1 job," in str(found[1])
     assert repr(found[0]).startswith("<ErrorGroup 4 x ValueError: row <n> of")
     assert list(found.frame["count"]) == [4, 1]
     assert found[:1][0].count == 4

@@ -77,6 +77,7 @@ def audit(scene: Scene, operation: str) -> Spool:
     spool = scene.open()
     spool.rescue()
     assert os.listdir(scene.path / "claimed") == []
+    assert os.listdir(scene.path / ".jobqueue" / "workers") == [], "a dead worker is known for ever"
     found = places(scene.path)
     assert all(len(paths) == 1 for paths in found.values()), found
     trash = set(os.listdir(scene.path / ".jobqueue" / "trash"))

@@ -184,6 +184,16 @@ def test_nobody_to_run_it_is_said_once(tmp_path: Path) -> None:
     assert [warning.filename for warning in caught] == [__file__]
 
 
+def test_a_worker_that_has_just_come_is_seen_before_a_warning(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "q")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with Worker(queue, [scan]):
+            queue.enqueue(scan, repo="x")
+        with Worker(queue, [broken]):
+            queue.enqueue(broken)
+
+
 def test_with_a_worker_there_is_no_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings(), Queue(tmp_path / "q") as queue, Worker(queue, [scan]):
         warnings.simplefilter("error")

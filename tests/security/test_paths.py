@@ -211,6 +211,8 @@ REVIEWED = {
     "jobqueue/queue/registry.py: importlib.import_module",  # what a worker was started with
     "jobqueue/queue/registry.py: spec.loader.exec_module",  # the same
     "jobqueue/queue/registry.py: load",
+    "jobqueue/queue/cells.py: exec",  # a cell's source, by a worker that was started with this very module
+    "jobqueue/queue/cells.py: eval",  # the same
     "jobqueue/queue/here.py: Registry.load",  # what the caller names, or jobqueue.yaml
     "jobqueue/queue/notebook_of.py: Registry.load",
     "jobqueue/queue/starting.py: Registry.load",
