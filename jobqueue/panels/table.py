@@ -43,6 +43,8 @@ class Rows:
     def __init__(self, listing: Listing, on_event: Callable[[Mapping[str, Any]], None]) -> None:
         self.listing = listing
         self.start, self.count = 0, AT_FIRST
+        self.projects = False
+        """Whether any was seen: the column comes with the first, and does not go while somebody scrolls."""
         self.widget = JobTable()
         self.widget.on_msg(lambda _, content, buffers: on_event(content))
 
@@ -52,11 +54,14 @@ class Rows:
 
     def draw(self, rows: Sequence[Row]) -> None:
         listing = self.listing
+        self.projects = self.projects or any(row.project for row in rows) or bool(listing.known.values("project"))
         page = {
             "start": self.start if self.start < len(listing.ids) else 0,
             "rows": [{**{name: cut(value) for name, value in row._asdict().items()}, "id": row.id} for row in rows],
             "total": len(listing.ids),
-            "columns": list(SHOWN),
+            "columns": [
+                name for name in SHOWN if name != "project" or any(row.project for row in rows) or listing.query.project
+            ],
             "sort": listing.query.sort,
             "descending": listing.query.descending,
             "all": listing.all_chosen,

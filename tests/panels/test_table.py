@@ -54,6 +54,13 @@ def test_every_column_sorts_both_ways(table: JobsPanel, column: str) -> None:
     assert {tuple(first), tuple(second)} == {tuple(sorted(first)), tuple(sorted(first, reverse=True))}
 
 
+def test_projects_take_room_where_there_are_any(table: JobsPanel, filled: Queue) -> None:
+    assert "project" not in page(table)["columns"]
+    filled.with_options(project="p1").enqueue("scan", {})
+    table.click("sort", column="name")
+    assert "project" in page(table)["columns"]
+
+
 def test_filters_and_words(table: JobsPanel) -> None:
     table.click("filter", what="status", value="failed")
     assert page(table)["total"] == 2
