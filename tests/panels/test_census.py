@@ -157,6 +157,7 @@ def test_what_was_touched_is_told(queue: Queue, census: Census, clock: Clock) ->
     assert census.status_of("a") is Status.CLAIMED
     clock.now += 61
     put(queue, "done", "b")
+    census.notify.read(timeout=0)  # only the listing tells
     census.look()
     assert (census.touched, census.lost) == ({"b"}, False)
 
