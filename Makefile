@@ -37,9 +37,12 @@ lab: $(BIN)/.installed-notebook  ## JupyterLab on the dashboard, with a worker o
 	trap 'kill $$worker; wait $$worker' EXIT; trap 'exit 0' INT TERM; \
 	JOBQUEUE_LAB="$(abspath $(QUEUE))" $(BIN)/jupyter lab $(ROOT) $(LAB) notebooks/dashboard.ipynb
 
-test: $(BIN)/.installed-dev  ## run the tests (those in a browser where Chromium is there, or can be installed)
+# Tests wait more than they compute, so there is one process more than CPUs; beyond eight the disk sets the pace.
+AT_ONCE ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$(( n < 8 ? n + 1 : 8 )))
+test: $(BIN)/.installed-dev  ## run the tests, AT_ONCE at a time (those in a browser where Chromium is there, or can be installed)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get install -qq -y --no-install-recommends chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; }; } >/dev/null 2>&1; } || true
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(AT_ONCE) --dist worksteal -m 'not slow and not alone'
+	@$(BIN)/pytest -m 'alone and not slow'
 
 check: lint types test  ## everything that must hold: style, types, floors, tests
 

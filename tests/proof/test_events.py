@@ -97,6 +97,7 @@ def test_a_worker_that_gets_no_events_says_so_once_and_finds_its_jobs(limit: str
     assert world.said(SAID) == 1
 
 
+@pytest.mark.alone
 def test_a_user_that_has_taken_all_instances_stops_no_worker(world: World) -> None:
     """Many programs watch folders; whoever comes last gets nothing, and must live with it."""
     taken = subprocess.Popen([sys.executable, "-c", TAKE_ALL], stdout=subprocess.PIPE, stdin=subprocess.PIPE)

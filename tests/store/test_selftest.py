@@ -368,6 +368,7 @@ def test_no_locks_at_all(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "No locks available" in finding.found
 
 
+@pytest.mark.alone
 def test_no_inotify_instance_is_left(folder: Folder) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())

@@ -138,7 +138,7 @@ def snap(place: float) -> str:
 
 def axis_labels(x: Scale, bottom: float, width: int, ink: Ink) -> str:
     """What the ticks say, every second or third of them where it is narrow; and below, once, what they have in common."""
-    stride = next((n for n in range(1, len(x.ticks)) if fits(x, x.ticks[::n])), len(x.ticks) or 1)
+    stride = next((n for n in range(1, len(x.ticks)) if fits(x, x.ticks[::n], width)), len(x.ticks) or 1)
     drawn, kept = [], list[tuple[float, float, str]]()
     for tick in x.ticks[::stride]:
         drawn.append(ink.text(inside(x(tick.at), tick.label, width), bottom + 17, tick.label, anchor="middle"))
@@ -153,9 +153,10 @@ def axis_labels(x: Scale, bottom: float, width: int, ink: Ink) -> str:
     return "".join(drawn)
 
 
-def fits(x: Scale, ticks: Sequence[Tick]) -> bool:
-    ends = [(x(tick.at) - text_width(tick.label) / 2, x(tick.at) + text_width(tick.label) / 2) for tick in ticks]
-    return all(b[0] - a[1] >= 6 for a, b in pairwise(ends))
+def fits(x: Scale, ticks: Sequence[Tick], width: int) -> bool:
+    """At the places where the labels are drawn: those at the edges are moved inwards."""
+    places = [(inside(x(tick.at), tick.label, width), text_width(tick.label) / 2) for tick in ticks]
+    return all(b - half_b - (a + half_a) >= 6 for (a, half_a), (b, half_b) in pairwise(places))
 
 
 def inside(place: float, text: str, width: int) -> float:

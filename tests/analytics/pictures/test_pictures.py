@@ -256,6 +256,16 @@ def test_no_text_is_outside_or_on_another(
 
 
 @pytest.mark.parametrize("draw", ALL)
+def test_no_label_lies_on_another_at_any_time_of_the_day(
+    draw: Callable[..., Picture], is_well_laid: Callable[[str], None]
+) -> None:
+    """The ticks walk through the picture with the hours, and the last label is moved inwards at the edge."""
+    for minutes in range(0, 1440, 10):
+        until = NOON + timedelta(minutes=minutes)
+        is_well_laid(draw(frame(), timezone="Asia/Tokyo", since=until - timedelta(days=1), until=until).draw(350))
+
+
+@pytest.mark.parametrize("draw", ALL)
 def test_nothing_is_said_calmly(draw: Callable[..., Picture], tmp_path: Path) -> None:
     queue = Queue(tmp_path / "q")
     picture = draw(queue)
