@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from jobqueue.analytics import jobs as jobs_frame
+from jobqueue.analytics.jobs import jobs as jobs_frame
 from jobqueue.errors import JobNotFound
 from jobqueue.model.status import Status
 from jobqueue.panels.census import Census, made_at

@@ -9,7 +9,6 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from jobqueue.errors import InvalidJob, JobNotFound
-from jobqueue.inert import inert
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
 from jobqueue.model.job import Job
@@ -29,6 +28,7 @@ from jobqueue.queue.opening import MEMORY, open_store
 from jobqueue.queue.page import JobPage
 from jobqueue.queue.processed import processed
 from jobqueue.queue.seen import WorkerHandle
+from jobqueue.queue.showing import line_of_queue, mimebundle
 from jobqueue.queue.stats import Stats, read_stats, stats_by
 from jobqueue.queue.unserved import Unserved
 from jobqueue.queue.why import why
@@ -395,6 +395,4 @@ class Queue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{number} {status}" for status, number in self.store.counts().items())
-        return inert(f"<Queue {self.store.url}: {counts}>")
+    __repr__, _repr_mimebundle_ = line_of_queue, mimebundle

@@ -9,6 +9,7 @@ import msgspec
 
 from jobqueue.model.limit import QUEUE
 from jobqueue.model.status import Status
+from jobqueue.queue.showing import mimebundle
 from jobqueue.store.base import Digest, Store, WorkerInfo
 
 
@@ -48,6 +49,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             f"{getattr(self, part)} {part}" for part in ("delayed", "retrying", "cancelled", "rejected") if getattr(self, part)
         ]
         return line + (f" ({', '.join(parts)})" if parts else "")
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return mimebundle(self)
 
 
 def count(
