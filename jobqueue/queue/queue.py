@@ -28,7 +28,7 @@ from jobqueue.queue.opening import MEMORY, open_store
 from jobqueue.queue.page import JobPage
 from jobqueue.queue.processed import processed
 from jobqueue.queue.seen import WorkerHandle
-from jobqueue.queue.showing import line_of_queue, mimebundle
+from jobqueue.queue.showing import line_of_queue, mimebundle, snapshot
 from jobqueue.queue.stats import Stats, read_stats, stats_by
 from jobqueue.queue.unserved import Unserved
 from jobqueue.queue.why import why
@@ -395,4 +395,4 @@ class Queue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    __repr__, _repr_mimebundle_ = line_of_queue, mimebundle
+    __repr__, _repr_mimebundle_, snapshot = line_of_queue, mimebundle, snapshot

@@ -6,13 +6,16 @@ SVG, so the table is plain HTML. Nothing here raises: what fails is shown.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from html import escape
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobqueue.errors import Unsupported
 from jobqueue.inert import inert, inert_lines, inert_logger
 
 if TYPE_CHECKING:
@@ -62,6 +65,18 @@ def line_of_queue(queue: Queue) -> str:
     """The body of `Queue.__repr__`."""
     counts = ", ".join(f"{number} {status}" for status, number in queue.store.counts().items())
     return inert(f"<Queue {queue.store.url}: {counts}>")
+
+
+def snapshot(queue: Queue, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Writes the dashboard as one HTML page that needs no kernel, no script and no net, light and dark; private to its owner.
+
+    Needs `jobqueue[notebook]`. Raises `FileExistsError` rather than write over a file, unless told to.
+    """
+    try:
+        from jobqueue.panels.report import snapshot
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"a snapshot needs {error.name}: pip install 'jobqueue[notebook]'") from error
+    return snapshot(queue, path, overwrite)
 
 
 # -- plain HTML
