@@ -60,8 +60,8 @@ bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
 bench-analytics: $(BIN)/.installed-dev  ## what reading a journal of a million attempts costs, beside the fastest reader of JSON lines
 	@$(BIN)/python tests/benchmarks/analytics.py
 
-bench-panels: $(BIN)/.installed-dev  ## what a dashboard costs its kernel and the wire, with 100,000 jobs of which 1,000 change each second
-	@$(BIN)/python tests/benchmarks/panels.py
+bench-panels: $(BIN)/.installed-dev  ## what a dashboard costs its kernel and the wire, with 100,000 jobs of which 1,000 change each second, and a million done
+	@$(BIN)/python tests/benchmarks/panels.py 100000 1000000
 
 mutants: $(BIN)/.installed-dev  ## take out one rule of the protocol after the other: each must make a test fail (some minutes)
 	@$(BIN)/python tests/mutants/run.py

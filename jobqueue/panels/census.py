@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -30,7 +31,8 @@ WATCHED = (Status.PENDING, Status.DONE, Status.FAILED)
 CAME, WENT = int(flags.CREATE | flags.MOVED_TO), int(flags.MOVED_FROM | flags.DELETE)
 GONE = int(flags.DELETE_SELF | flags.MOVE_SELF)
 LOST = GONE | int(flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT)
-TELL = CAME | WENT | GONE | int(flags.ONLYDIR)
+CHANGED = int(flags.CLOSE_WRITE)
+TELL = CAME | WENT | CHANGED | GONE | int(flags.ONLYDIR)
 LISTED_EVERY = 60.0
 SHARE = 20
 """To list may take this part of the time at most, where there are no events."""
@@ -57,11 +59,17 @@ class Census:
         self.came: dict[Status, deque[float]] = {status: deque() for status in FINISHED}
         self.version = 0
         """Counts the changes."""
-        self.touched: set[str] | None = None
-        """What came to a folder since the look before the last; None where all was listed, and any may have."""
+        self.looks = 0
+        self.touched: set[str] = set()
+        """What came, went or was written since the look before the last."""
+        self.lost = True
+        """More may have been touched: something that came back to where it was between two listings."""
         self.listed_at = self.listing_took = 0.0
         self.watches: dict[int, Status] = {}
+        self.folders: list[tuple[int, int]] = []
+        """Which those are that are watched: a queue may be moved away, and another put in its place."""
         self.notify: INotify | None = None
+        CENSUSES.add(self)
         self.list_all()
 
     # -- what is known
@@ -102,13 +110,17 @@ class Census:
 
     def look(self) -> int:
         """Takes in what has happened since; the version, which is another where something has."""
-        self.touched = set()
+        self.looks += 1
+        self.touched, self.lost = set(), False
         self.look_at_claimed()
         events = self.read_events()
         age = self.clock() - self.listed_at
-        if events is not None and age < LISTED_EVERY:
+        if events is not None:
             self.take_in(events)
-        elif self.notify is not None or age > SHARE * self.listing_took:
+        if events is not None and age < LISTED_EVERY:
+            return self.version
+        self.lost = events is None
+        if self.notify is not None or age > SHARE * self.listing_took:
             self.list_all()
         return self.version
 
@@ -117,9 +129,8 @@ class Census:
             status = self.watches.get(event.wd)
             if status is not None and is_job_name(event.name):
                 id = job_id(event.name)
+                self.touched.add(id)
                 if event.mask & CAME:
-                    assert self.touched is not None
-                    self.touched.add(id)
                     self.add(status, id)
                 elif event.mask & WENT:
                     self.drop(status, id)
@@ -159,10 +170,10 @@ class Census:
         found = set(self.queue.store.ids(Status.CLAIMED))
         if found != self.ids[Status.CLAIMED]:
             self.version += 1
+            self.touched |= found ^ self.ids[Status.CLAIMED]
             self.ids[Status.CLAIMED] = found
 
     def list_all(self) -> None:
-        self.touched = None
         started = self.clock()
         if not self.watching:
             self.close()
@@ -170,6 +181,7 @@ class Census:
         found = {status: set(self.queue.store.ids(status)) for status in Status}
         if found != self.ids:
             self.version += 1
+            self.touched.update(*(found[status] ^ self.ids[status] for status in Status))
             for status in FINISHED:
                 fresh = sorted(found[status] - self.ids[status], key=made_at) if self.listed_at else []
                 self.latest[status].extendleft(fresh[-LATEST:])
@@ -193,9 +205,20 @@ class Census:
         """Can be read once something has happened."""
         return self.notify.fileno() if self.notify is not None and self.watching else None
 
+    def folder(self, status: Status) -> str:
+        return os.path.join(self.queue.store.url, status.value)
+
+    def identities(self) -> list[tuple[int, int]]:
+        try:
+            found = [os.stat(self.folder(status)) for status in WATCHED]
+        except OSError:
+            return []
+        return [(one.st_dev, one.st_ino) for one in found]
+
     def watch(self) -> INotify | None:
         self.watches = {}
-        folders = {status: os.path.join(self.queue.store.url, status.value) for status in WATCHED}
+        folders = {status: self.folder(status) for status in WATCHED}
+        self.folders = self.identities()
         if not all(map(os.path.isdir, folders.values())):
             return None
         notify = None
@@ -212,7 +235,8 @@ class Census:
 
     def read_events(self) -> list[Event] | None:
         """None where there is nothing to be trusted: all must be listed."""
-        if self.notify is None or not self.watching:
+        if self.notify is None or not self.watching or self.identities() != self.folders:
+            self.watches = {}
             return None
         found: list[Event] = []
         with suppress(BlockingIOError):
@@ -232,6 +256,19 @@ class Census:
         if self.notify is not None:
             self.notify.close()
         self.notify, self.watches = None, {}
+
+
+CENSUSES: weakref.WeakSet[Census] = weakref.WeakSet()
+
+
+def after_fork() -> None:
+    """A child would take events that its parent waits for, and keep the parent's watches alive."""
+    for census in CENSUSES:
+        census.close()
+    CENSUSES.clear()
+
+
+os.register_at_fork(after_in_child=after_fork)
 
 
 def made_at(id: str) -> str:

@@ -22,6 +22,8 @@ from jobqueue.store.layout import order_key
 
 FRESH_FOR = 10.0
 """Seconds for which a file that has not moved is not read again: somebody may edit it where it is."""
+KEPT = 500
+"""So many jobs stay in memory between two looks: those of all lists and of the table in sight."""
 MOST_STRANGE = 200
 """So many dropped files are opened in one look, for the place in the order that their names do not say."""
 
@@ -72,7 +74,6 @@ class Glancing:
             Status.PENDING: self.located(Status.PENDING, self.first_waiting(ROWS["pending"])),
             **{status: self.located(status, census.newest(status, ROWS[status.value])) for status in FINISHED},
         }
-        self.forget(lists)
         control = store.control()
         return Glance(
             now,
@@ -90,8 +91,9 @@ class Glancing:
     def follow(self) -> None:
         """Takes in what moved; that is to be read again."""
         self.census.look()
-        touched = self.census.touched
-        self.read = {} if touched is None else {key: known for key, known in self.read.items() if key[1] not in touched}
+        lost, touched = self.census.lost, self.census.touched
+        kept = [] if lost else [(key, known) for key, known in self.read.items() if key[1] not in touched]
+        self.read = dict(kept[-KEPT:])
 
     def located(self, status: Status, ids: Iterable[str]) -> list[Located]:
         """What has moved on since is left out: the next look finds it where it is."""
@@ -113,10 +115,6 @@ class Glancing:
         """The jobs, wherever each of them is now."""
         known = ((id, self.census.status_of(id)) for id in ids)
         return [one for id, status in known if status is not None for one in self.located(status, [id])]
-
-    def forget(self, lists: Mapping[Status, Sequence[Located]]) -> None:
-        shown = {(status, located.job.id) for status, found in lists.items() for located in found}
-        self.read = {key: value for key, value in self.read.items() if key in shown}
 
     def first_waiting(self, count: int) -> list[str]:
         """In the order in which workers take them; of a dropped file only its body says where it stands."""

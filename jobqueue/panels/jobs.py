@@ -12,14 +12,15 @@ from jobqueue.panels import detail
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.detail import Detail
 from jobqueue.panels.glance import Glancing
-from jobqueue.panels.listing import COLUMNS, Listing, Row
+from jobqueue.panels.listing import COLUMNS, Listing
 from jobqueue.panels.panel import Said, Told, changes, framed
+from jobqueue.panels.rows import FACETS, Row
 from jobqueue.panels.sections import said
 from jobqueue.panels.table import Rows, toolbar
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.queue import Queue
 
-FILTERS = ("status", "type", "project", "batch")
+FILTERS = ("status", *FACETS)
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Tabling(Acting):
         if what in FILTERS:
             self.rows.start = 0
             self.listing.ask(**{what: str(value)})
+
+    def do_facets(self) -> None:
+        """Types, projects and batches to choose from, where there are too many jobs to read them unasked."""
+        self.listing.known.read_all()
 
     def do_choose(self, ids: Any = (), value: bool = False) -> None:
         self.listing.choose([str(id) for id in ids], bool(value))

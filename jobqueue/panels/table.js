@@ -56,6 +56,12 @@ function heading(column, page) {
   return made("th", { scope: "col", "aria-sort": order, "data-column": column, class: `jq-c-${column}` }, button);
 }
 
+/** The page crosses the wire packed. */
+async function unpacked(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return JSON.parse(await new Response(stream).text());
+}
+
 function render({ model, el }) {
   const ending = new AbortController();
   const { signal } = ending;
@@ -68,6 +74,8 @@ function render({ model, el }) {
   const frame = made("div", { class: "jq-scroll", tabindex: "0" }, table, empty);
   el.classList.add("jq-view");
   el.append(frame);
+  let page = null;
+  let turn = 0;
   let asked = "";
   let focused = null;
   let anchor = null;
@@ -81,9 +89,21 @@ function render({ model, el }) {
     model.send({ do: "window", start, count });
   }
 
+  async function take() {
+    const mine = ++turn;
+    const bytes = model.get("packed");
+    const fresh = bytes?.byteLength ? await unpacked(bytes) : null;
+    if (fresh && mine === turn && !signal.aborted) {
+      page = fresh;
+      draw();
+    }
+  }
+
+  /** Who has the focus has it afterwards, and nobody else: a person may be typing elsewhere. */
   function draw() {
-    const page = model.get("page");
-    if (!page?.columns) return;
+    const active = el.getRootNode().activeElement;
+    const inHead = head.contains(active) && (active.closest("th").dataset.column ?? "all");
+    const inBody = body.contains(active);
     head.replaceChildren(made("tr", {}, allBox(page), ...page.columns.map((column) => heading(column, page))));
     body.replaceChildren(...page.rows.map((row, n) => line(row, page.columns, page.start + n, page.all || page.chosen.includes(row.id))));
     table.setAttribute("aria-rowcount", page.total + 1);
@@ -91,8 +111,14 @@ function render({ model, el }) {
     above.firstChild.firstChild.style.height = `${page.start * HEIGHT}px`;
     below.firstChild.firstChild.style.height = `${Math.max(0, page.total - page.start - page.rows.length) * HEIGHT}px`;
     empty.textContent = page.total ? "" : page.empty;
-    if (focused) body.querySelector(`tr[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (inHead) head.querySelector(inHead === "all" ? "input" : `th[data-column="${inHead}"] button`)?.focus({ preventScroll: true });
+    if (inBody) (rowOf(focused) ?? frame).focus({ preventScroll: true });
+    else if (active === frame) rowOf(focused)?.focus({ preventScroll: true });
     ask();
+  }
+
+  function rowOf(id) {
+    return id && body.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
   }
 
   function allBox(page) {
@@ -129,6 +155,10 @@ function render({ model, el }) {
       focused = next.dataset.id;
       next.focus({ preventScroll: true });
       next.scrollIntoView({ block: "nearest" });
+    } else if (event.key === "Home" || event.key === "End") {
+      focused = null;
+      frame.focus({ preventScroll: true });
+      frame.scrollTop = event.key === "Home" ? 0 : frame.scrollHeight;
     } else if (row && event.key === "Enter") model.send({ do: "open", id: row.dataset.id });
     else if (row && event.key === " ") choose(row, row.getAttribute("aria-selected") !== "true", event.shiftKey);
     else return;
@@ -136,10 +166,10 @@ function render({ model, el }) {
   }, { signal });
   const sized = new ResizeObserver(ask);
   sized.observe(frame);
-  model.on("change:page", draw);
-  draw();
+  model.on("change:packed", take);
+  take();
   return () => {
-    model.off("change:page", draw);
+    model.off("change:packed", take);
     sized.disconnect();
     ending.abort();
   };

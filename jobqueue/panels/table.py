@@ -6,25 +6,35 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anywidget
+import msgspec
 import traitlets
 
 from jobqueue.model.status import Status
 from jobqueue.panels.html import joined, tag, text
-from jobqueue.panels.listing import COLUMNS, Listing, Row, facets
+from jobqueue.panels.listing import COLUMNS, Listing
 from jobqueue.panels.panel import Told
+from jobqueue.panels.rows import FACETS, Row
 from jobqueue.panels.sections import two_step
-from jobqueue.panels.view_widget import text_of
+from jobqueue.panels.view_widget import packed, text_of
 
 SHOWN = ("made", "status", "name", "type", "project", "attempts", "run", "finished", "error")
 AT_FIRST, AT_MOST = 30, 100
+LONGEST = 160
+"""Characters of a cell; the id, by which the page names a job, is never cut."""
 WORDS = {"": "any status", "pending": "pending", "claimed": "active", "done": "done", "failed": "failed"}
 
 
 class JobTable(anywidget.AnyWidget):
-    """`page` is all that is drawn: rows, where they stand, how many there are, the order, and which of them are chosen."""
+    """`page` is all that is drawn: rows, where they stand, how many there are, the order, and which of them are chosen.
+    `packed` is what crosses the wire of it."""
 
     _esm = text_of("table.js")
-    page = traitlets.Dict().tag(sync=True)
+    page: traitlets.Dict[str, Any] = traitlets.Dict()
+    packed = traitlets.Bytes(b"").tag(sync=True)
+
+    @traitlets.observe("page")
+    def pack(self, change: Any) -> None:
+        self.packed = packed(msgspec.json.encode(self.page).decode())
 
 
 class Rows:
@@ -33,6 +43,8 @@ class Rows:
     def __init__(self, listing: Listing, on_event: Callable[[Mapping[str, Any]], None]) -> None:
         self.listing = listing
         self.start, self.count = 0, AT_FIRST
+        self.projects = False
+        """Whether any was seen: the column comes with the first, and does not go while somebody scrolls."""
         self.widget = JobTable()
         self.widget.on_msg(lambda _, content, buffers: on_event(content))
 
@@ -42,11 +54,14 @@ class Rows:
 
     def draw(self, rows: Sequence[Row]) -> None:
         listing = self.listing
+        self.projects = self.projects or any(row.project for row in rows) or bool(listing.known.values("project"))
         page = {
             "start": self.start if self.start < len(listing.ids) else 0,
-            "rows": [row._asdict() for row in rows],
+            "rows": [{**{name: cut(value) for name, value in row._asdict().items()}, "id": row.id} for row in rows],
             "total": len(listing.ids),
-            "columns": list(SHOWN),
+            "columns": [
+                name for name in SHOWN if name != "project" or any(row.project for row in rows) or listing.query.project
+            ],
             "sort": listing.query.sort,
             "descending": listing.query.descending,
             "all": listing.all_chosen,
@@ -55,6 +70,11 @@ class Rows:
         }
         if page != self.widget.page:
             self.widget.page = page
+
+
+def cut(value: str | float) -> str | float:
+    """The page has room for less, and shows the whole of it in the drawer."""
+    return f"{value[: LONGEST - 1]}…" if isinstance(value, str) and len(value) > LONGEST else value
 
 
 def filtered(listing: Listing) -> bool:
@@ -77,8 +97,11 @@ def toolbar(listing: Listing, total: int, told: Told, read_only: bool) -> str:
         data_live=True,
     )
     picks = pick("status", [(status.value, len(listing.census.ids[status])) for status in Status], query.status, WORDS)
-    for column in ("type", "project", "batch"):
-        known = facets(listing.rows, column)
+    if not listing.known.whole:
+        words = {"type": "button", "class_": "jq-button", "data_do": "facets", "title": "Reads every job once"}
+        picks += tag("button", "by type, project, batch …", **words)
+    for column in FACETS:
+        known = listing.known.values(column)
         if known or getattr(query, column):
             picks += pick(column, known, getattr(query, column), {"": f"any {column}"})
     count = f"{len(listing.ids):,} of {total:,} jobs" if filtered(listing) else f"{total:,} jobs"
@@ -89,7 +112,7 @@ def toolbar(listing: Listing, total: int, told: Told, read_only: bool) -> str:
 
 
 def pick(name: str, values: Sequence[tuple[str, int]], now: str, words: Mapping[str, str]) -> str:
-    some = list(values[:200])
+    some = list(values)
     if now and now not in dict(some):
         some.append((now, 0))
     options = [("", words.get("", ""))] + [(value, f"{words.get(value, value)} ({count:,})") for value, count in some]

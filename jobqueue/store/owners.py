@@ -47,10 +47,11 @@ class Owners:
             self.write(owner, replace(info, handed_back=True))
 
     def leave(self, owner: str) -> None:
-        if self.dissolve(owner):
-            self.locks.drop(owner)
-        else:
-            self.locks.release(owner)
+        dissolved = False
+        try:
+            dissolved = self.dissolve(owner)
+        finally:  # what the disk refuses now, the next rescue does
+            (self.locks.drop if dissolved else self.locks.release)(owner)
 
     def dissolve(self, owner: str) -> bool:
         """Removes what an owner that holds nothing said of itself, its reserve, and last its claim folders: by those it is

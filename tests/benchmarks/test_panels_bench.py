@@ -9,7 +9,14 @@ from pathlib import Path
 
 def test_every_step_is_reported_beside_the_limit() -> None:
     script = Path(__file__).parent / "panels.py"
-    ran = subprocess.run([sys.executable, str(script), "12000"], capture_output=True, text=True, timeout=100)
+    ran = subprocess.run([sys.executable, str(script), "24000", "3000"], capture_output=True, text=True, timeout=100)
     assert ran.returncode == 0, ran.stderr
-    for words in ("the limit", "a refresh after 500 changes", "a refresh after none", "sent by a refresh", "first look"):
+    for words in (
+        "the limit",
+        "a refresh after 500 changes",
+        "a refresh after none",
+        "sent by a refresh",
+        "first look",
+        "open a dashboard",
+    ):
         assert words in ran.stdout

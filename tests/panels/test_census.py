@@ -124,6 +124,60 @@ def test_once_a_minute_the_truth_is_listed(queue: Queue, census: Census, clock: 
     assert census.ids[Status.DONE] == {"a"}
 
 
+def test_another_queue_in_its_place_is_seen_at_once(queue: Queue, census: Census, tmp_path: Path) -> None:
+    home = Path(queue.store.url)
+    put(queue, "done", "old")
+    census.look()
+    home.rename(tmp_path / "away")
+    for status in Status:
+        (home / status.value).mkdir(parents=True)
+    census.look()
+    assert census.lost
+    put(queue, "done", "new")
+    census.look()
+    assert census.ids[Status.DONE] >= listed(queue)[Status.DONE]
+    assert census.folders == census.identities()
+
+
+def test_what_was_touched_is_told(queue: Queue, census: Census, clock: Clock) -> None:
+    census.look()
+    path = put(queue, "pending", "a")
+    census.look()
+    assert (census.touched, census.lost) == ({"a"}, False)
+    census.look()
+    assert census.touched == set()
+    path.write_text("[]")
+    census.look()
+    assert census.touched == {"a"}
+    held = Path(queue.store.url, "claimed", "someone")
+    held.mkdir()
+    path.rename(held / "a.json")
+    census.look()
+    assert census.touched == {"a"}
+    assert census.status_of("a") is Status.CLAIMED
+    clock.now += 61
+    put(queue, "done", "b")
+    census.notify.read(timeout=0)  # only the listing tells
+    census.look()
+    assert (census.touched, census.lost) == ({"b"}, False)
+
+
+def test_a_forked_child_has_no_part_in_it(queue: Queue, census: Census) -> None:
+    descriptor = census.fileno()
+    assert descriptor is not None
+    child = os.fork()
+    if child == 0:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    put(queue, "done", "a")
+    census.look()
+    assert census.ids[Status.DONE] == {"a"}
+
+
 def test_the_newest_come_first_in_the_order_in_which_they_came(queue: Queue, census: Census) -> None:
     for name in ("b", "c", "a"):
         put(queue, "done", name)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jobqueue import Queue
 from jobqueue.errors import JobFailed
-from jobqueue.model.status import Status
 from jobqueue.queue import cells
 
 
@@ -84,16 +81,6 @@ def test_without_a_worker_that_allows_it_nothing_is_enqueued(shell: InteractiveS
     with pytest.raises(UsageError, match="%worker start --cells"):
         shell.run_cell_magic("job", "", "1 + 1")
     assert len(queue) == 0
-
-
-def test_only_a_worker_that_was_started_with_it_runs_cells(queue: Queue, tmp_path: Path) -> None:
-    """A file that somebody drops is no reason to run what stands in it."""
-    (tmp_path / "mine.py").write_text("from jobqueue import handler\n@handler\ndef scan(): ...\n")
-    body = {"type": "cell", "payload": {"source": f"open({str(tmp_path / 'touched')!r}, 'w')"}}
-    Path(queue.store.url, "pending", "x.json").write_text(json.dumps(body))
-    queue.drain(str(tmp_path / "mine.py"), progress=False)
-    assert not (tmp_path / "touched").exists()
-    assert queue.get("x").status is Status.PENDING
 
 
 @pytest.mark.filterwarnings("ignore::jobqueue.errors.NoWorkerWarning")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,13 @@ def test_every_column_sorts_both_ways(table: JobsPanel, column: str) -> None:
     assert {tuple(first), tuple(second)} == {tuple(sorted(first)), tuple(sorted(first, reverse=True))}
 
 
+def test_projects_take_room_where_there_are_any(table: JobsPanel, filled: Queue) -> None:
+    assert "project" not in page(table)["columns"]
+    filled.with_options(project="p1").enqueue("scan", {})
+    table.click("sort", column="name")
+    assert "project" in page(table)["columns"]
+
+
 def test_filters_and_words(table: JobsPanel) -> None:
     table.click("filter", what="status", value="failed")
     assert page(table)["total"] == 2
@@ -90,9 +99,22 @@ def test_a_window_is_all_that_is_sent(table: JobsPanel) -> None:
     assert table.rows.count == 100
 
 
+def test_what_is_sent_is_small_however_long_the_texts_are(queue: Queue) -> None:
+    for number in range(60):
+        queue.enqueue("scan", {"number": number}, name=f"job {number} " + "long " * 100)
+    with panels.jobs(queue, every=None) as table:
+        table.click("window", start=0, count=46)
+        sent = table.rows.widget.packed
+        assert json.loads(zlib.decompress(sent)) == page(table)
+        assert len(page(table)["rows"]) == 46
+        assert len(sent) < 5_000
+        assert max(len(row["name"]) for row in page(table)["rows"]) == 160
+        assert "page" not in table.rows.widget.keys
+
+
 def test_an_unchanged_page_is_not_sent_again(table: JobsPanel) -> None:
     sent: list[Any] = []
-    table.rows.widget.observe(sent.append, "page")
+    table.rows.widget.observe(sent.append, ["page", "packed"])
     table.refresh()
     assert sent == []
 

@@ -229,6 +229,19 @@ def test_the_table_scrolls_through_thousands_with_a_few_rows_in_the_page(world: 
     page.get_by_role("button", name="Retry 1 jobs?").click()
     until(lambda: world.files("failed") == 1)
     look("table")
+    page.locator(".jq-filters input").fill("")
+    page.locator("select[aria-label=status]").select_option("")
+    page.wait_for_selector(".jq-grid[aria-rowcount='3008']", timeout=20_000)
+    rows.first.focus()
+    page.keyboard.press("ArrowDown")
+    page.locator(".jq-filters input").focus()
+    world.queue.enqueue("later", {})
+    page.wait_for_selector(".jq-grid[aria-rowcount='3009']", timeout=20_000)
+    assert page.evaluate("() => document.activeElement.type") == "search", "an update takes the focus from who is typing"
+    page.locator("th[data-column=type] button").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("th[data-column=type][aria-sort=ascending]", timeout=20_000)
+    assert page.evaluate("() => document.activeElement.innerText") == "Type ↑"
     assert badge.count() == 1
 
 

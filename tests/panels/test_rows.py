@@ -1,0 +1,128 @@
+"""What is known of each job: read once, then as the folders say, and what is new of it by and by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from jobqueue import Queue, panels
+from jobqueue.model.status import Status
+from jobqueue.panels import listing as listing_module
+from jobqueue.panels import rows as rows_module
+from jobqueue.panels.census import Census
+from jobqueue.panels.listing import Listing
+from jobqueue.panels.rows import KnownRows, row_of
+
+from .conftest import extract, scan
+
+
+@pytest.fixture
+def census(filled: Queue) -> Iterator[Census]:
+    made = Census(filled)
+    made.look()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def known(filled: Queue, census: Census) -> KnownRows:
+    made = KnownRows(filled, census)
+    made.follow()
+    made.read_all()
+    return made
+
+
+def look(known: KnownRows) -> None:
+    known.census.look()
+    known.follow()
+
+
+def right(known: KnownRows) -> bool:
+    """Whether each row is what the job's file says; the journal has microseconds, a file more."""
+    queue = known.queue
+    truth = {job.id: row_of(queue.store.get(job.id)) for job in queue.jobs(limit=None)}
+    return known.rows.keys() == truth.keys() and all(same(row, truth[id]) for id, row in known.rows.items())
+
+
+def same(one: rows_module.Row, other: rows_module.Row) -> bool:
+    times = abs(one.run - other.run) < 1e-5 and abs(one.finished - other.finished) < 1e-5
+    return times and one._replace(run=0, finished=0) == other._replace(run=0, finished=0)
+
+
+def test_all_is_read_once_and_then_followed(known: KnownRows, filled: Queue) -> None:
+    assert right(known)
+    filled.drain([scan, extract], progress=False)
+    filled.retry(status="failed")
+    filled.purge(status="done")
+    filled.with_options(project="p1").enqueue("scan", {"repo": "x"})
+    look(known)
+    known.read_some()
+    assert right(known)
+    assert known.values("project") == [("p1", 1)]
+    assert dict(known.values("type")) == {"scan": 1, "extract": 2}
+
+
+def test_where_a_job_lies_is_known_before_it_is_read(known: KnownRows, filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filled.store, "get", None)
+    id = next(iter(known.census.ids[Status.PENDING]))
+    held = f"{filled.store.url}/claimed/someone"
+    os.mkdir(held)
+    os.rename(f"{filled.store.url}/pending/{id}.json", f"{held}/{id}.json")
+    look(known)
+    assert known.rows[id].status == "claimed"
+    os.unlink(f"{held}/{id}.json")
+    look(known)
+    assert id not in known.rows
+
+
+def test_a_refresh_reads_a_few_and_much_is_read_in_bulk(
+    known: KnownRows, filled: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "AT_ONCE", 2)
+    filled.enqueue_many("many", [{"n": n} for n in range(5)])
+    look(known)
+    known.read_the_rest()
+    assert len(known.rows) == 7 + 2, "it was read in bulk a moment ago: not again so soon"
+    known.pace.ended = 0.0
+    known.read_the_rest()
+    assert right(known)
+    assert not known.stale
+
+
+def test_after_events_were_lost_all_is_read_again(known: KnownRows, filled: Queue) -> None:
+    id = next(iter(known.census.ids[Status.DONE]))
+    known.put(known.rows[id]._replace(attempts=99))
+    known.census.watches = {}
+    look(known)
+    known.pace.ended = 0.0
+    known.read_the_rest()
+    assert right(known)
+
+
+def test_a_look_that_was_missed_is_noticed(known: KnownRows, filled: Queue) -> None:
+    filled.purge(status="done")
+    known.census.look()
+    look(known)
+    assert known.lost
+
+
+def test_many_jobs_are_not_read_unasked(filled: Queue, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing_module, "FEW", 6)
+    listing = Listing(filled, census)
+    for _ in range(3):
+        listing.refresh()
+    assert not listing.known.whole
+    monkeypatch.setattr(listing_module, "FEW", 7)
+    listing.refresh()
+    assert listing.known.values("type") == [("scan", 5), ("extract", 2)]
+
+
+def test_they_are_read_at_a_click(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing_module, "FEW", 0)
+    with panels.jobs(filled, every=None) as table:
+        assert "by type, project, batch" in table.view.tools
+        table.click("facets")
+        assert "by type, project, batch" not in table.view.tools
+        assert "extract (2)" in table.view.tools
