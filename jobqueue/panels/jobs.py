@@ -98,9 +98,7 @@ class Tabling(Acting):
 
     @changes
     def do_cancel_chosen(self) -> Said | None:
-        return self.confirm(
-            "cancel-chosen", "Cancel {count} jobs?", lambda: self.queue.cancel(self.listing.choice, dry_run=True)
-        )
+        return self.of_chosen("cancel", self.queue.cancel)
 
     @changes
     def do_purge_chosen(self) -> Said | None:

@@ -11,7 +11,7 @@ import traitlets
 
 from jobqueue.model.status import Status
 from jobqueue.panels.html import joined, tag, text
-from jobqueue.panels.listing import COLUMNS, Listing
+from jobqueue.panels.listing import Listing
 from jobqueue.panels.panel import Told
 from jobqueue.panels.rows import FACETS, Row
 from jobqueue.panels.sections import two_step
@@ -59,9 +59,7 @@ class Rows:
             "start": self.start if self.start < len(listing.ids) else 0,
             "rows": [{**{name: cut(value) for name, value in row._asdict().items()}, "id": row.id} for row in rows],
             "total": len(listing.ids),
-            "columns": [
-                name for name in SHOWN if name != "project" or any(row.project for row in rows) or listing.query.project
-            ],
+            "columns": [name for name in SHOWN if name != "project" or self.projects],
             "sort": listing.query.sort,
             "descending": listing.query.descending,
             "all": listing.all_chosen,
@@ -127,6 +125,3 @@ def chosen(listing: Listing, told: Told, read_only: bool) -> str:
     verbs = (("Retry", "retry-chosen", "warn"), ("Cancel", "cancel-chosen", "danger"), ("Purge", "purge-chosen", "quiet"))
     buttons = joined(two_step(f"{word} {count:,}", do, look, told) for word, do, look in verbs)
     return f'<span class="jq-gap"></span><span class="jq-dim">{count:,} chosen</span>{buttons}'
-
-
-__all__ = ["COLUMNS", "JobTable", "Rows", "toolbar"]

@@ -58,7 +58,7 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         words = ("done", "failed", "running", "pending", "gone")
         parts = [f"{getattr(self, word):,} {word}" for word in words if getattr(self, word)]
-        left = "" if not self.seconds_left else f", {short(self.seconds_left)} left"
+        left = "" if self.seconds_left is None else f", {short(self.seconds_left)} left"
         return f"{self.percent:.0f} % of {self.total:,} jobs ({', '.join(parts) or 'none'}){left}"
 
 

@@ -65,21 +65,42 @@ class Verbs:
         return changes
 
     def ask_to_stop(self, change: Change, message: str, seen: Seen = None) -> Change:
-        """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it."""
+        """A claimed job belongs to its owner: leave a mark, and look whether the job was still there to see it, and then
+        whether the mark is: whoever ended the last round of the job may have taken it away before this one began."""
         name = change.id + SUFFIX
-        self.moving.mark_cancel(name, message)
-        located = self.look(change.id)
-        if located is not None and located.status is Status.CLAIMED:
-            return Change(change.id, "cancelling", located, self.how_it_stops(located))
-        if located is not None and located.status is Status.PENDING:  # the mark stays: a claim may come before us, and see it
-            change = self.cancel([change.id], message, seen)[0]
-            if change.outcome in ("changed", "cancelling"):
+        for _ in range(TRIES):
+            self.moving.mark_cancel(name, message)
+            located = self.look(change.id)
+            if located is None:
+                self.moving.unmark_all([name])
                 return change
-            located = change.located
-        self.moving.unmark_all([name])
-        if located is not None and located.job.cancelled and not in_hands(change.located):
-            return Change(change.id, "changed", located)  # it saw the mark before we could look
-        return self.refused(change.id, located, "cancelled") if located is not None else change
+            if located.status is Status.CLAIMED:
+                if self.moving.cancel_asked(name):
+                    return Change(change.id, "cancelling", located, self.how_it_stops(located))
+            elif located.status is Status.PENDING:  # the mark stays: a claim may come before us, and see it
+                again = self.cancel([change.id], message, seen)[0]
+                if again.outcome in ("changed", "cancelling"):
+                    return again
+            elif self.withdraw(located):
+                if located.job.cancelled and not in_hands(change.located):
+                    return Change(change.id, "changed", located)  # it saw the mark before we could look
+                return self.refused(change.id, located, "cancelled")
+        return change
+
+    def withdraw(self, ended: Located) -> bool:
+        """Takes away the mark of a job that has ended, with the job in our hands: so nobody can rely on that mark meanwhile.
+        False where somebody else moves the job. One whose holder is stopped cannot be had, and stays where it is."""
+        if ended.owner is not None:
+            self.moving.unmark_all([ended.job.id + SUFFIX])
+            return True
+        with self.moving.operation() as owner:
+            place = self.find(ended.job.id)
+            held = self.moving.seize(place, owner) if place is not None and place.status in FINISHED else None
+            if held is None or place is None:
+                return False
+            self.moving.unmark_all([held.name])
+            self.moving.move_to_free_name(self.folder.claim_folder(owner), held.name, place.folder)
+        return True
 
     def look(self, id: str) -> Located | None:
         """What a job is where it lies. One whose end stands in it already is where it is about to go: it is waited for."""
@@ -201,7 +222,6 @@ class Verbs:
                 taken = self.seize(id, allowed, owner, "deleted", seen)
                 changes[id] = taken if isinstance(taken, Change) else self.purge_one(*taken, where)
             self.scratch.settle([*(self.folder.by_status[status] for status in allowed), self.folder.fds["trash"]])
-            self.moving.unmark_all(id + SUFFIX for id, change in changes.items() if change.outcome == "changed")
         return [changes[id] for id in ids]
 
     def purge_one(self, held: Held, place: Place, where: Filter | None) -> Change:
@@ -211,6 +231,7 @@ class Verbs:
         if where is not None and (job is None or not where.matches(job)):
             self.moving.move_to_free_name(self.folder.claim_folder(held.claim_folder), place.name, place.folder)
             return Change(id, "refused", None, f"{id} has changed and is no longer what the filter asked for")
+        self.moving.unmark_all([held.name])
         self.moving.to_trash(held, place.status)
         return Change(id, "changed", Located(job or Job(id=id, type="?"), place.status))
 

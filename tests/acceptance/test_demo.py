@@ -134,8 +134,10 @@ def test_what_is_printed_into_a_pipe_is_plain_and_names_what_to_do_next(first: F
     assert not CONTROL.search(done.stdout)
     assert "\u202e" not in done.stdout
     assert done.stderr == ""
-    for text in ("has 5 commits", "[bold]first[/bold]", "5 commits, by language", "jobqueue", " why ", "ls queue/*"):
+    for text in ("has 5 commits", "5 commits, by language", "jobqueue", " why ", "ls queue/*"):
         assert text in done.stdout
+    # the five slowest of six jobs are named: one of the two titles that look like markup is always among them
+    assert "[bold]first[/bold]" in done.stdout or "--second 'quoted' \"twice\" [/]" in done.stdout
     shown = re.search(r"cat (\S+\.json)", done.stdout)
     assert shown is not None
     assert (folder.parent / shown[1]).is_file()

@@ -318,6 +318,22 @@ ONE_WINNER = [
         "tests/proof/test_marks.py::test_a_cancel_that_comes_after_the_end_stands_in_the_file_is_refused",
     ),
     Mutant(
+        "I7",
+        "whoever marks a job looks whether the mark is still there",
+        "store/verbs.py",
+        "if self.moving.cancel_asked(name):",
+        "if True:",
+        "tests/proof/test_marks.py::test_a_mark_that_the_end_of_an_earlier_round_took_along_is_made_again",
+    ),
+    Mutant(
+        "I7",
+        "the mark of an ended job is taken away with the job in hand",
+        "store/verbs.py",
+        "        if ended.owner is not None:\n",
+        "        if True:\n",
+        "tests/proof/test_marks.py::test_a_refused_cancel_takes_nobody_elses_mark_away",
+    ),
+    Mutant(
         "I8",
         "a mark that was taken away does not come back with the power",
         "store/moving.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +18,15 @@ from jobqueue.queue import cells
 
 @pytest.fixture
 def shell(queue: Queue) -> Iterator[InteractiveShell]:
+    main = sys.modules["__main__"]
     made = InteractiveShell()
     made.extension_manager.load_extension("jobqueue")
     made.run_line_magic("queue", queue.store.url)
     yield made
     for worker in queue.workers():
         worker.stop(wait="30s")
+    made.restore_sys_module_state()
+    sys.modules["__main__"] = main  # a shell puts its own in place, and other tests would take themselves for a notebook
 
 
 @pytest.fixture

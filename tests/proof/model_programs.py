@@ -311,24 +311,56 @@ def retry(me: str, name: str, naive: Naive) -> Program:
 
 
 def cancel(me: str, name: str, tries: int, naive: Naive) -> Program:
+    """While others move the job it is looked for again; the code tries a hundred times."""
+    mark = f"{MARKS}/{name}"
+    refused = yield from operate(me, name, "cancelled", (PENDING,), naive)
+    if not refused.startswith(CLAIMED):
+        return
     for _ in range(tries):
-        refused = yield from operate(me, name, "cancelled", (PENDING,), naive)
-        if not refused.startswith(CLAIMED):
-            return
-        inode = yield ("create", f"{MARKS}/{name}")
+        inode = yield ("create", mark)
         if inode:
-            yield ("write", inode, "stop", f"{MARKS}/{name}")
+            yield ("write", inode, "stop", mark)
         if "sync folder" not in naive:
             yield ("sync folder", MARKS)
         found, ended = yield from look(name, naive)
         if found.startswith(CLAIMED) and not ended:
-            yield ("asked", found)
-            return
-        if not found.startswith(PENDING):
-            yield ("unlink", f"{MARKS}/{name}")
+            if "look at the mark" in naive or (yield ("exists", mark)):
+                yield ("asked", found)
+                return
+        elif found.startswith(PENDING):
+            if not (yield from operate(me, name, "cancelled", (PENDING,), naive)):
+                return
+        elif found:
+            if (yield from withdraw(me, name, naive)):
+                return
+        else:
+            yield ("unlink", mark)
             if "sync folder" not in naive and "unmark durably" not in naive:
                 yield ("sync folder", MARKS)
             return
+    yield ("gave up",)
+
+
+def withdraw(me: str, name: str, naive: Naive) -> Program:
+    """The mark of a job that has ended is taken away with the job in one's own hands. Whether that was so."""
+    if "withdraw in hand" in naive:
+        yield ("unlink", f"{MARKS}/{name}")
+        if "sync folder" not in naive and "unmark durably" not in naive:
+            yield ("sync folder", MARKS)
+        return True
+    owner = f"op{me}"
+    yield ("lock", owner)
+    yield ("note", "mkdir")
+    found = yield ("find", name)
+    held = f"{CLAIMED}{owner}/{name}"
+    taken = found.startswith((DONE, FAILED)) and (yield ("move", found, held)) == "ok"
+    if taken:
+        _, body = yield ("read", held)
+        yield from unmark([Item(held, body.end, body)], naive)
+        yield from place(held, found.rpartition("/")[0], name, naive)
+    yield ("note", "rmdir")
+    yield ("unlock", owner)
+    return taken
 
 
 def look(name: str, naive: Naive) -> Program:
@@ -352,6 +384,7 @@ def purge(me: str, name: str, naive: Naive) -> Program:
     held = f"{CLAIMED}{owner}/{name}"
     if found and found.startswith((DONE, FAILED)) and (yield ("move", found, held)) == "ok":
         _, body = yield ("read", held)
+        yield from unmark([Item(held, body.end, body)], naive)
         if (yield from place(held, TRASH, name, naive)):
             if "sync folder" not in naive:
                 for folder in (DONE, FAILED, TRASH):

@@ -66,6 +66,7 @@ SCENES = {
         ("w", "v"),
     ),
 }
+RETRIED_MEANWHILE = Scene(RECORDED, (rescuer("s", "w"), CANCELLER, RETRIER, worker("v", "again")), ("w", "v"))
 LARGE = {
     "two workers and a canceller, killed": Scene(
         WAITING, (worker("w", "again"), worker("v", "done"), CANCELLER), ("w", "v"), 1
@@ -105,6 +106,7 @@ VARIANTS = {
     "finished, no fsync of the folder": Variant("sync folder", "I8", Scene(WAITING, (worker("w", "done"),), ("w",), 0, 1)),
     "cancelled, no fsync of the folder": Variant("sync folder", "I8", SCENES["cancelled, power cut"]),
     "purged, no fsync of the folder": Variant("sync folder", "I8", SCENES["retried and purged, power cut"]),
+    "whoever marks does not look whether the mark is still there": Variant("look at the mark", "I7", RETRIED_MEANWHILE),
     "the mark is taken away once the job has moved": Variant("unmark before", "I8", SCENES["cancelled while it ends"]),
     "whoever marks does not look at the end": Variant("look at the end", "I8", SCENES["cancelled while it ends"]),
     "unmarked, no fsync of the folder": Variant("unmark durably", "I8", SCENES["cancelled while it ends, power cut"]),

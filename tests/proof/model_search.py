@@ -32,7 +32,7 @@ from .model_disk import (
 from .model_programs import PROGRAMS, Call, Naive
 
 OVER = ("done", "killed")
-UNSEEN = ("note", "told", "run", "recorded", "dropped", "asked")
+UNSEEN = ("note", "told", "run", "recorded", "dropped", "asked", "gave up")
 OWN = ("create", "unlink")
 
 
@@ -60,6 +60,7 @@ class Ghost(NamedTuple):
     told: frozenset[tuple[str, str, int, int]] = frozenset()
     runs: tuple[tuple[tuple[str, int, int], str, int], ...] = ()
     asked: frozenset[tuple[str, int]] = frozenset()
+    gave_up: bool = False
     broken: str = ""
 
 
@@ -260,6 +261,8 @@ class Search:
         elif kind == "told":
             ghost = self.noted_told(ghost, tuple(rest))
             runs = {k: (f"{how} told" if who == number and how == "final" else how, who) for k, (how, who) in runs.items()}
+        elif kind == "gave up":
+            ghost = ghost._replace(gave_up=True)
         elif kind == "asked":
             inode = dict(state.disk.names).get(rest[0])
             body = content(state.disk, inode) if inode else None
@@ -316,11 +319,12 @@ class Search:
         yield from self.left_marks(state)
 
     def left_marks(self, state: State) -> Iterator[str]:
-        """A mark without a job that could see it would end that job's next retry. One whose maker was killed is a request."""
+        """A mark without a job that could see it would end that job's next retry. If its maker was killed, or gave up, it is
+        a request."""
         cancellers = [
             answers for answers, process in zip(state.processes, self.programs, strict=True) if process.program == "cancel"
         ]
-        if "killed" not in cancellers:
+        if "killed" not in cancellers and not state.ghost.gave_up:
             for path, _ in state.disk.names:
                 if folder_of(path) == MARKS:
                     yield f"I8: the mark of {path} is left, and the next retry would be undone by it"

@@ -45,11 +45,11 @@ OPERATIONS: dict[str, tuple[Prepare, Callable[[Spool], Any], Scene]] = {
         lambda spool: spool.rescue(),
         Scene((*RECORDED, ("cancel/x", "stop")), (rescuer("s", "w"),), ()),
     ),
-    "cancel": (code.put, lambda spool: spool.cancel(["x"]), Scene(WAITING, (Process("c", "cancel", ("x", 1)),), ())),
+    "cancel": (code.put, lambda spool: spool.cancel(["x"]), Scene(WAITING, (Process("c", "cancel", ("x", 2)),), ())),
     "cancel, running": (
         code.put_and_claim,
         lambda spool: spool.cancel(["x"]),
-        Scene((("claimed/w/x", Body("a")),), (Process("c", "cancel", ("x", 1)),), ()),
+        Scene((("claimed/w/x", Body("a")),), (Process("c", "cancel", ("x", 2)),), ()),
     ),
     "retry": (code.put_and_finish, lambda spool: spool.retry(["x"]), Scene(FINISHED, (RETRIER,), ())),
     "purge": (code.put_and_finish, lambda spool: spool.purge(["x"]), Scene(FINISHED, (PURGER,), ())),

@@ -65,3 +65,50 @@ def test_a_cancel_that_comes_after_the_end_stands_in_the_file_is_refused(
     assert [(change.outcome, change.why) for change in changes] == [("refused", "a is done and cannot be cancelled")]
     assert os.listdir(tmp_path / "q" / ".jobqueue" / "cancel") == []
     spool.close()
+
+
+def test_a_mark_that_the_end_of_an_earlier_round_took_along_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job ends, is retried and claimed between the mark and the look: what is seen is a round that has no mark."""
+    spool = Spool(tmp_path / "q", durability="relaxed")
+    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
+    owner = spool.join(info())
+    (claim,) = spool.claim(owner)
+    original = spool.moving.mark_cancel
+
+    def mark(name: str, message: str) -> None:
+        original(name, message)
+        monkeypatch.setattr(spool.moving, "mark_cancel", original)
+        spool.apply([(claim, complete(claim.job, 1, Run(owner, claim.claimed_at, claim.claimed_at)))])
+        spool.retry(["a"])
+        assert len(spool.claim(owner)) == 1
+
+    monkeypatch.setattr(spool.moving, "mark_cancel", mark)
+    assert spool.cancel(["a"])[0].outcome == "cancelling"
+    assert os.listdir(tmp_path / "q" / ".jobqueue" / "cancel") == ["a.json"]
+    spool.close()
+
+
+def test_a_refused_cancel_takes_nobody_elses_mark_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw the job done; by now that was retried and claimed, and another has been told that it is asked to stop."""
+    spool = Spool(tmp_path / "q", durability="relaxed")
+    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
+    owner = spool.join(info())
+    (claim,) = spool.claim(owner)
+    look, answers = spool.verbs.look, []
+
+    def look_once(id: str) -> Any:
+        monkeypatch.setattr(spool.verbs, "look", look)
+        spool.apply([(claim, complete(claim.job, 1, Run(owner, claim.claimed_at, claim.claimed_at)))])
+        located = look(id)
+        spool.retry(["a"])
+        assert len(spool.claim(owner)) == 1
+        answers.append(spool.cancel(["a"])[0].outcome)
+        return located
+
+    monkeypatch.setattr(spool.verbs, "look", look_once)
+    spool.cancel(["a"])
+    assert answers == ["cancelling"]
+    assert os.listdir(tmp_path / "q" / ".jobqueue" / "cancel") == ["a.json"]
+    spool.close()
