@@ -10,6 +10,7 @@ from jobqueue.queue.batch import Batch
 from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.queue import Queue
 from jobqueue.queue.seen import WorkerHandle
+from jobqueue.queue.stats import Stats
 
 
 def live_view(thing: Any) -> Panel | None:
@@ -20,4 +21,6 @@ def live_view(thing: Any) -> Panel | None:
         return panels.drawer(thing)
     if isinstance(thing, WorkerHandle):
         return panels.workers(thing.queue)
+    if isinstance(thing, Stats):
+        return None if thing.queue is None else panels.stats(thing.queue)
     return panels.progress(thing) if isinstance(thing, Batch) and thing else None

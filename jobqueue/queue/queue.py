@@ -29,7 +29,7 @@ from jobqueue.queue.page import JobPage
 from jobqueue.queue.processed import processed
 from jobqueue.queue.seen import WorkerHandle
 from jobqueue.queue.showing import line_of_queue, mimebundle, snapshot
-from jobqueue.queue.stats import Stats, read_stats, stats_by
+from jobqueue.queue.stats import Stats, stats_by, stats_of
 from jobqueue.queue.unserved import Unserved
 from jobqueue.queue.why import why
 from jobqueue.store.base import Store
@@ -205,7 +205,7 @@ class Queue:
 
     def stats(self, *, project: str | None = None, type: str | None = None) -> Stats:
         """Counts of the four statuses and their parts, the age of the oldest due job, and the workers."""
-        return read_stats(self.store, self.clock.now(), project, type)
+        return stats_of(self, project, type)
 
     def stats_by(self, field: str) -> dict[str, Stats]:
         """The same counts for each `"type"` or each `"project"`."""

@@ -41,10 +41,10 @@ def test_strangers_text_is_shown_as_text(filled: Queue) -> None:
 def test_a_kernel_with_widgets_shows_the_panel(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(showing, "has_widgets", lambda: True)
     queue, stats, job, page, batch = everything(filled)
-    for live in (queue, job, batch):
+    for live in (queue, stats, job, batch):
         assert VIEW in live._repr_mimebundle_()
         assert live._repr_mimebundle_()["text/plain"] == repr(live)
-    for still in (stats, page, Batch()):
+    for still in (filled.stats(type="scan"), page, Batch()):
         assert VIEW not in still._repr_mimebundle_()
         assert live_view(still) is None
 
