@@ -27,12 +27,13 @@ from jobqueue.cli.retaining import retention
 from jobqueue.cli.running import pause, resume, worker
 from jobqueue.cli.scheduling import schedule
 from jobqueue.cli.showing import show, why
+from jobqueue.cli.snapshot import snapshot
 from jobqueue.cli.starting import start, stop
 
 for command in (
     *(init, enqueue, schedule),
     *(list_jobs, show, logs, why, stats, workers, health),
-    *(metrics, errors, export),
+    *(metrics, errors, export, snapshot),
     *(retry, redo, cancel, delete, purge, restore),
     *(worker, start, stop, pause, resume, limit, budget, limits),
     *(bundle, import_bundle, notebook),

@@ -18,7 +18,7 @@ from jobqueue.inert import shell_word
 SECTIONS = {
     "Add jobs": ("init", "enqueue", "schedule"),
     "Look": ("list", "show", "logs", "why", "stats", "workers", "health"),
-    "Look back": ("metrics", "errors", "export"),
+    "Look back": ("metrics", "errors", "export", "snapshot"),
     "Change jobs": ("retry", "redo", "cancel", "delete", "purge", "restore"),
     "Run jobs": ("worker", "start", "stop", "pause", "resume", "limit", "budget", "limits"),
     "Take a job elsewhere": ("bundle", "import-bundle", "notebook"),

@@ -4,6 +4,7 @@ from jobqueue import Queue, panels
 
 queue = Queue("queue_dir")
 panels.dashboard(queue)      everything at a glance, and what can be done about it
+panels.stats(queue)          how many jobs there are, and how fast they come and go
 panels.jobs(queue)           all jobs in a table: sort, filter, choose some or all, and act
 panels.failures(queue)       failures of one cause together
 panels.metrics(queue, "7d")  how well it runs, with pictures
@@ -15,6 +16,7 @@ panels.selector(coverage)    which subjects are new, processed, or need a re-run
 
 from __future__ import annotations
 
+from jobqueue.panels.counts import stats
 from jobqueue.panels.dashboard import dashboard
 from jobqueue.panels.drawer import drawer
 from jobqueue.panels.groups import failures
@@ -34,5 +36,6 @@ __all__ = [
     "metrics",
     "progress",
     "selector",
+    "stats",
     "workers",
 ]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from jobqueue.analytics import metrics as measure
 from jobqueue.analytics import pictures
 from jobqueue.analytics.frames import attempts
 from jobqueue.analytics.metrics import Metrics
+from jobqueue.analytics.metrics import metrics as measure
 from jobqueue.model.status import Status
 from jobqueue.model.times import short
 from jobqueue.panels.acting import Acting

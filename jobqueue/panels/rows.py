@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
-from jobqueue.analytics import jobs as jobs_frame
+from jobqueue.analytics.jobs import jobs as jobs_frame
 from jobqueue.errors import JobNotFound
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.panels.census import Census, made_at

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import ExitStack
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
@@ -20,6 +19,7 @@ from jobqueue.model.transition import SUPERSEDED
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.choosing import read_filter
 from jobqueue.queue.handle import JobHandle
+from jobqueue.queue.showing import mimebundle
 from jobqueue.queue.waiting import Patience, as_completed, ending, has_ended
 
 if TYPE_CHECKING:
@@ -154,12 +154,7 @@ class Batch(list[JobHandle[R]]):
         name = f" {self.name}" if self.name else ""
         return inert(f"<Batch{name}: {self.progress}>")
 
-    def _repr_html_(self) -> str:
-        seen = self.progress
-        return (
-            f"<p>{escape(inert(repr(self)[1:-1]))}</p>"
-            f'<progress max="100" value="{seen.percent:.1f}" style="width: 20em">{seen.percent:.0f} %</progress>'
-        )
+    _repr_mimebundle_ = mimebundle
 
 
 def result_of(job: JobHandle[Any], errors: str) -> Any:

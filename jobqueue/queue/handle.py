@@ -15,6 +15,7 @@ from jobqueue.model.progress import Progress
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.times import Duration
 from jobqueue.queue.following import artifacts, follow, items, read_log
+from jobqueue.queue.showing import mimebundle
 from jobqueue.queue.waiting import wait
 from jobqueue.store.base import Located
 
@@ -258,3 +259,5 @@ class JobHandle(Generic[R]):
             status = "gone"
         note = f"; rejected: {self.conflict}" if self.outcome == "rejected" else ""
         return inert(f"<Job {self.id} {self._located.job.type} {status}{note}>")
+
+    _repr_mimebundle_ = mimebundle

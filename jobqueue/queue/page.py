@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobqueue.queue.handle import JobHandle
+from jobqueue.queue.showing import mimebundle
 
 
 class JobPage(list[JobHandle[Any]]):
@@ -14,3 +15,5 @@ class JobPage(list[JobHandle[Any]]):
     def __init__(self, handles: Iterable[JobHandle[Any]], total: int) -> None:
         super().__init__(handles)
         self.total = total
+
+    _repr_mimebundle_ = mimebundle

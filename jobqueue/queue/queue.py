@@ -9,7 +9,6 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from jobqueue.errors import InvalidJob, JobNotFound
-from jobqueue.inert import inert
 from jobqueue.model.clock import Clock, SystemClock
 from jobqueue.model.control import Control
 from jobqueue.model.job import Job
@@ -29,7 +28,8 @@ from jobqueue.queue.opening import MEMORY, open_store
 from jobqueue.queue.page import JobPage
 from jobqueue.queue.processed import processed
 from jobqueue.queue.seen import WorkerHandle
-from jobqueue.queue.stats import Stats, read_stats, stats_by
+from jobqueue.queue.showing import line_of_queue, mimebundle, snapshot
+from jobqueue.queue.stats import Stats, stats_by, stats_of
 from jobqueue.queue.unserved import Unserved
 from jobqueue.queue.why import why
 from jobqueue.store.base import Store
@@ -205,7 +205,7 @@ class Queue:
 
     def stats(self, *, project: str | None = None, type: str | None = None) -> Stats:
         """Counts of the four statuses and their parts, the age of the oldest due job, and the workers."""
-        return read_stats(self.store, self.clock.now(), project, type)
+        return stats_of(self, project, type)
 
     def stats_by(self, field: str) -> dict[str, Stats]:
         """The same counts for each `"type"` or each `"project"`."""
@@ -395,6 +395,4 @@ class Queue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{number} {status}" for status, number in self.store.counts().items())
-        return inert(f"<Queue {self.store.url}: {counts}>")
+    __repr__, _repr_mimebundle_, snapshot = line_of_queue, mimebundle, snapshot

@@ -15,6 +15,7 @@ from jobqueue.model.retry import RetryPolicy
 from jobqueue.model.status import Status
 from jobqueue.model.times import Duration, short
 from jobqueue.queue.handle import JobHandle
+from jobqueue.queue.showing import mimebundle
 from jobqueue.queue.waiting import Pace, Patience
 from jobqueue.store.base import Located, Store, WorkerInfo
 from jobqueue.store.locks import host
@@ -119,6 +120,8 @@ class WorkerHandle:
         running = len(self.queue.store.held(self.owner))
         busy = f"{running} of {self.slots} slot{'' if self.slots == 1 else 's'} busy"
         return inert(f"<Worker {self.owner} on {self.host}, {short(self.age)} old: {busy}, serves {types}>")
+
+    _repr_mimebundle_ = mimebundle
 
 
 def held_by(store: Store, owner: str) -> list[Located]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jobqueue.model.limit import QUEUE
 from jobqueue.model.status import Status
+from jobqueue.queue.showing import mimebundle
 from jobqueue.store.base import Digest, Store, WorkerInfo
+
+if TYPE_CHECKING:
+    from jobqueue.queue.queue import Queue
 
 
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +27,7 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
+class Stats(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """How many jobs there are. The four statuses add up to `total`; the parts are inside them:
 
     `delayed` and `retrying` in pending, `cancelled` and `rejected` in failed. `oldest_age` is how long the oldest due
@@ -42,12 +47,20 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     paused: str | None
     workers: WorkerStats
 
+    @property
+    def queue(self) -> Queue | None:
+        """The queue that was counted, where all of it was: no field, so equal counts are equal wherever they come from."""
+        return self.__dict__.get("counted")
+
     def __str__(self) -> str:
         line = f"{self.pending} pending, {self.claimed} claimed, {self.done} done, {self.failed} failed"
         parts = [
             f"{getattr(self, part)} {part}" for part in ("delayed", "retrying", "cancelled", "rejected") if getattr(self, part)
         ]
         return line + (f" ({', '.join(parts)})" if parts else "")
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        return mimebundle(self)
 
 
 def count(
@@ -93,6 +106,14 @@ def worker_stats(workers: Sequence[WorkerInfo], active: int, rate: float | None 
         max_concurrency=sum(worker.concurrency for worker in workers),
         count=len(workers),
     )
+
+
+def stats_of(queue: Queue, project: str | None, type: str | None) -> Stats:
+    """The body of `Queue.stats`."""
+    stats = read_stats(queue.store, queue.clock.now(), project, type)
+    if project is None and type is None:
+        stats.__dict__["counted"] = queue
+    return stats
 
 
 def read_stats(store: Store, now: datetime, project: str | None = None, type: str | None = None) -> Stats:

@@ -102,7 +102,7 @@ def test_progress_is_live_with_and_without_a_call(queue: Queue) -> None:
     assert (float(batch.progress), batch.progress.failed) == (100.0, 1)
     assert repr(batch.progress).startswith("100 % of 3 jobs (2 done, 1 failed)")
     assert batch.name in repr(batch)
-    assert "<progress" in batch._repr_html_()
+    assert "<progress" in batch._repr_mimebundle_()["text/html"]
 
 
 def test_a_handler_is_checked_once_and_for_each_row(queue: Queue) -> None:
