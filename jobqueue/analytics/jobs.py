@@ -54,10 +54,7 @@ def jobs(
     """
     where = read_filter(filters, queue.clock.now())
     statuses = parse_statuses(status)
-    history = history_of(queue.store)
-    places = {id: status for status in statuses for id in queue.store.ids(status)}
-    known, unknown = told_by_journal(queue, history, [id for id, status in places.items() if status in FINISHED], places)
-    unknown += [id for id, status in places.items() if status not in FINISHED]
+    known, unknown = told_and_untold(queue, statuses)
     known = known[matching(known, where, subject)]
     if payload or result or where.tag is not None or where.key is not None or where.text is not None:
         unknown += list(known["id"])
@@ -70,6 +67,14 @@ def jobs(
 
 
 # From the journal
+
+
+def told_and_untold(queue: Queue, statuses: Sequence[Status]) -> Known:
+    """The jobs of which the journal tells all that a row of a frame says, and the ids of those whose files are to be opened."""
+    places = {id: status for status in statuses for id in queue.store.ids(status)}
+    finished = [id for id, status in places.items() if status in FINISHED]
+    known, unknown = told_by_journal(queue, history_of(queue.store), finished, places)
+    return known, unknown + [id for id, status in places.items() if status not in FINISHED]
 
 
 def told_by_journal(queue: Queue, history: History, ids: Sequence[str], places: Mapping[str, Status]) -> Known:

@@ -58,12 +58,12 @@ class Acting(Panel):
     def do_retry_failed(self) -> Said | None:
         """All that failed, but not what somebody cancelled or what was rejected."""
         return self.confirm(
-            "retry-failed", "Retry {count} failed jobs?", lambda: self.queue.retry(status="failed", dry_run=True)
+            "retry-failed", "Retry {count} failed {jobs}?", lambda: self.queue.retry(status="failed", dry_run=True)
         )
 
     @changes
     def do_purge_done(self) -> Said | None:
-        return self.confirm("purge-done", "Purge {count} done jobs?", self.rehearse_purge)
+        return self.confirm("purge-done", "Purge {count} done {jobs}?", self.rehearse_purge)
 
     def rehearse_purge(self) -> Bulk:
         return self.queue.purge(status="done", dry_run=True)

@@ -128,7 +128,7 @@ class Regrouping(Acting):
         group = self.grouped.groups.get(key)
         if group is None:
             return Said("These failures are gone.", "info")
-        return self.confirm(f"group {key}", "Retry {count} jobs?", lambda: self.queue.retry(list(group), dry_run=True))
+        return self.confirm(f"group {key}", "Retry {count} {jobs}?", lambda: self.queue.retry(list(group), dry_run=True))
 
 
 class FailuresPanel(Regrouping):

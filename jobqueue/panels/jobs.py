@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import ipywidgets as W
 
-from jobqueue.panels import detail
+from jobqueue.panels import detail, refresh
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.detail import Detail
 from jobqueue.panels.glance import Glancing
@@ -37,6 +37,7 @@ class Tabling(Acting):
     glancing: Glancing
     listing: Listing
     rows: Rows
+    going_on = False
 
     def begin_table(self, queue: Queue) -> None:
         self.glancing = Glancing(queue)
@@ -46,10 +47,22 @@ class Tabling(Acting):
     def read_table(self) -> Shown:
         """After the folders were looked at."""
         self.listing.refresh()
+        if self.listing.known.reading is not None:
+            self.go_on_soon()
         if self.rows.start >= len(self.listing.ids):
             self.rows.start = 0
         found = self.listing.window(self.rows.start, self.rows.count, self.glancing.found)
         return Shown(found, sum(self.glancing.census.counts.values()))
+
+    def go_on_soon(self) -> None:
+        """Somebody waits for all jobs to be read: the next slice comes after what else was asked for meanwhile."""
+        if not self.going_on:
+            self.going_on = True
+            refresh.REFRESHER.command(self.go_on)
+
+    def go_on(self) -> None:
+        self.going_on = False
+        self.refresh()
 
     def fileno(self) -> int | None:
         return self.glancing.census.fileno()
@@ -80,7 +93,7 @@ class Tabling(Acting):
 
     def do_facets(self) -> None:
         """Types, projects and batches to choose from, where there are too many jobs to read them unasked."""
-        self.listing.known.read_all()
+        self.listing.read_all()
 
     def do_choose(self, ids: Any = (), value: bool = False) -> None:
         self.listing.choose([str(id) for id in ids], bool(value))
@@ -89,7 +102,7 @@ class Tabling(Acting):
         self.listing.choose_all(bool(value))
 
     def of_chosen(self, verb: str, act: Callable[..., Bulk]) -> Said | None:
-        ask = f"{verb.capitalize()} {{count}} jobs?"
+        ask = f"{verb.capitalize()} {{count}} {{jobs}}?"
         return self.confirm(f"{verb}-chosen", ask, lambda: act(self.listing.choice, dry_run=True))
 
     @changes

@@ -18,6 +18,8 @@ from jobqueue.store.base import Located
 
 FEW = 20_000
 """So many jobs are read without being asked, once the panel is seen: in a second, and their facets can be chosen from."""
+FEW_WITHIN, SLICE = 2.0, 0.25
+"""Seconds that a refresh reads at most: few jobs at once, else so long that a click between two slices is answered soon."""
 COLUMNS = ("made", "status", "name", "type", "project", "batch", "attempts", "run", "finished", "error")
 
 
@@ -73,25 +75,41 @@ class Listing:
     def refresh(self) -> None:
         """At once for another question; else at a pace that the number of jobs allows."""
         self.known.follow()
-        asked_anew = self.done_for is None or self.done_for[0] != self.query
-        self.read(asked_anew)
+        self.read(self.is_asked_anew)
         now = (self.query, self.census.version, 0 if self.query.by_names else self.known.version)
         if self.done_for == now:
             return
-        if asked_anew or self.pace.is_time():
+        if self.is_asked_anew or self.pace.is_time():
             with self.pace:
                 self.ids = self.by_names() if self.query.by_names else self.by_rows()
             self.done_for = now
 
+    @property
+    def is_asked_anew(self) -> bool:
+        return self.done_for is None or self.done_for[0] != self.query
+
     def read(self, asked_anew: bool) -> None:
         """Who has just asked has an answer from what is known; what is new of it comes with the next refresh."""
-        if not self.known.whole:
-            if not self.query.by_names or (self.done_for is not None and sum(self.census.counts.values()) <= FEW):
-                self.known.read_all()
+        known = self.known
+        if known.reading is not None:
+            known.go_on(SLICE)
+            if known.reading is None:
+                self.done_for = None  # now all is known: what is shown was made of less
+        elif not known.whole:
+            few = sum(self.census.counts.values()) <= FEW
+            if not self.query.by_names or (self.done_for is not None and few):
+                known.begin()
+                if few:
+                    known.go_on(FEW_WITHIN)
         elif self.query.by_names or asked_anew:
-            self.known.read_some()
+            known.read_some()
         else:
-            self.known.read_the_rest()
+            known.read_the_rest()
+
+    def read_all(self) -> None:
+        """Somebody wants to choose by type, project or batch."""
+        if not self.known.whole and self.known.reading is None:
+            self.known.begin()
 
     def by_names(self) -> Sequence[str]:
         wanted = [self.census.ids[status] for status in Status if self.query.status in ("", status.value)]

@@ -22,8 +22,11 @@ class Pace:
         self.began = time.monotonic()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.ended = time.monotonic()
-        self.took = self.ended - self.began
+        self.made(time.monotonic() - self.began)
+
+    def made(self, took: float) -> None:
+        """It was made just now, and that took so many seconds."""
+        self.ended, self.took = time.monotonic(), took
 
     @property
     def age(self) -> float:

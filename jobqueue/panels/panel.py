@@ -222,7 +222,9 @@ class Panel:
         plan = rehearse()
         if not len(plan):
             return Said(f"Nothing to do: {plan}.", "info")
-        return self.ask(key, text.format(count=f"{len(plan):,}"), lambda: told_of(plan.apply()))
+        return self.ask(
+            key, text.format(count=f"{len(plan):,}", jobs="job" if len(plan) == 1 else "jobs"), lambda: told_of(plan.apply())
+        )
 
     def do_undo(self) -> Said | None:
         """Takes back what the line offers to take back."""

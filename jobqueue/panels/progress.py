@@ -87,13 +87,13 @@ class Progress(Acting):
     @changes
     def do_retry_batch(self) -> Said | None:
         failed = [job.id for job in self.batch if job.queue.store.where(job.id) is Status.FAILED]
-        return self.confirm("retry-batch", "Retry {count} jobs?", lambda: self.queue.retry(failed, dry_run=True))
+        return self.confirm("retry-batch", "Retry {count} {jobs}?", lambda: self.queue.retry(failed, dry_run=True))
 
     @changes
     def do_cancel_batch(self) -> Said | None:
         unfinished = (Status.PENDING, Status.CLAIMED)
         ids = [job.id for job in self.batch if job.queue.store.where(job.id) in unfinished]
-        return self.confirm("cancel-batch", "Cancel {count} jobs?", lambda: self.queue.cancel(ids, dry_run=True))
+        return self.confirm("cancel-batch", "Cancel {count} {jobs}?", lambda: self.queue.cancel(ids, dry_run=True))
 
 
 def progress(batch: Batch[Any], *, every: float | None = 2.0, read_only: bool = False) -> Progress:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
-from jobqueue.analytics.jobs import jobs as jobs_frame
+from jobqueue.analytics.jobs import told_and_untold
 from jobqueue.errors import JobNotFound
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.panels.census import Census, made_at
@@ -41,7 +43,8 @@ class Row(NamedTuple):
 
 
 class KnownRows:
-    """`follow` after each look of the census. Nothing is read before `read_all`."""
+    """`follow` after each look of the census. Nothing is read before `begin`, and then in slices: whoever waits sees how far
+    it is, and a click is answered between two of them."""
 
     def __init__(self, queue: Queue, census: Census) -> None:
         self.queue = queue
@@ -52,25 +55,73 @@ class KnownRows:
         self.facets: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
         """How many jobs have each type, project and batch."""
         self.whole = self.lost = False
+        self.reading: Iterator[Row] | None = None
+        self.so_far = self.to_read = 0
+        """How far the reading of every job is."""
+        self.spent = 0.0
         self.pace = Pace()
         self.version = 0
         """Counts the changes."""
         self.looks = 0
 
-    def read_all(self) -> None:
-        """Of what has finished the journal tells; the rest is read, some 50 us each."""
-        with self.pace:
-            self.rows, self.stale, self.lost = {}, {}, False
-            self.facets = {name: Counter() for name in FACETS}
-            for row in rows_of(jobs_frame(self.queue, progress=False)):
-                self.put(row)
-            self.whole = True
+    # -- every job once
+
+    def begin(self) -> None:
+        """Reads every job anew; what is known stays until then."""
+        self.stale, self.lost = {}, False
+        self.reading, self.spent = self.read_anew(), 0.0
+        self.so_far, self.to_read = 0, sum(self.census.counts.values())
+
+    def go_on(self, seconds: float) -> None:
+        """A slice of it."""
+        began = time.monotonic()
+        try:
+            ended = self.take(began + seconds)
+        except BaseException:
+            self.reading = None  # what broke off has no end
+            raise
+        self.spent += time.monotonic() - began
+        if ended:
+            self.finish()
+
+    def take(self, until: float) -> bool:
+        """Whether there was time for all that was left."""
+        for row in self.reading or ():
+            self.so_far += 1
+            status = self.census.status_of(row.id)
+            if status is not None:  # it may have moved since it was read
+                self.put(row if row.status == status.value else row._replace(status=status.value))
+            if time.monotonic() > until:
+                return False
+        return True
+
+    def finish(self) -> None:
+        for id in [id for id in self.rows if self.census.status_of(id) is None]:
+            self.drop(id)
+        self.reading, self.whole = None, True
+        self.pace.made(self.spent)
+
+    def read_anew(self) -> Iterator[Row]:
+        """Of what has finished the journal tells; the rest is opened, some 50 us each."""
+        known, unknown = told_and_untold(self.queue, tuple(Status))
+        self.to_read = len(known) + len(unknown)
+        yield from rows_of(known)
+        for id in unknown:
+            with suppress(JobNotFound):
+                yield row_of(self.queue.store.get(id))
+
+    @property
+    def share_read(self) -> float | None:
+        """How much is read, from 0 to 1, where not all of it ever was; None where there is nothing to wait for."""
+        return None if self.whole or self.reading is None else self.so_far / max(1, self.to_read)
+
+    # -- what is new
 
     def follow(self) -> None:
         """Where a job lies now is known at once; what else is new of it is read by and by."""
         missed = self.census.lost or self.census.looks > self.looks + 1
         self.looks = self.census.looks
-        if not self.whole:
+        if not self.whole and self.reading is None:
             return
         self.lost = self.lost or missed
         for id in self.census.touched:
@@ -98,7 +149,7 @@ class KnownRows:
     def read_the_rest(self) -> None:
         """In bulk where too much has happened to be read one by one, as often as that is cheap."""
         if (self.lost or len(self.stale) > AT_ONCE) and self.pace.is_time():
-            self.read_all()
+            self.begin()
         else:
             self.read_some()
 

@@ -23,7 +23,7 @@ Row = Callable[[Located, int, datetime, Told, bool], str]
 def head(glance: Glance | None, told: Told, read_only: bool) -> str:
     path = "" if glance is None else tag("code", text(glance.url), class_="jq-path", title="the folder of this queue")
     buttons = "" if glance is None or read_only else pause_button(glance)
-    return f'<header class="jq-head"><h2>Queue Dashboard</h2>{path}{GAP}{buttons}</header>'
+    return f'<div class="jq-head"><h2>Queue Dashboard</h2>{path}{GAP}{buttons}</div>'
 
 
 def pause_button(glance: Glance) -> str:

@@ -64,10 +64,17 @@ class Rows:
             "descending": listing.query.descending,
             "all": listing.all_chosen,
             "chosen": [row.id for row in rows if row.id in listing.chosen],
-            "empty": "No job matches." if filtered(listing) else "No jobs yet.",
+            "empty": nothing(listing),
         }
         if page != self.widget.page:
             self.widget.page = page
+
+
+def nothing(listing: Listing) -> str:
+    """Said where there are no rows."""
+    if listing.known.share_read is not None:
+        return "None so far: the jobs are being read."
+    return "No job matches." if filtered(listing) else "No jobs yet."
 
 
 def cut(value: str | float) -> str | float:
@@ -95,7 +102,8 @@ def toolbar(listing: Listing, total: int, told: Told, read_only: bool) -> str:
         data_live=True,
     )
     picks = pick("status", [(status.value, len(listing.census.ids[status])) for status in Status], query.status, WORDS)
-    if not listing.known.whole:
+    share = listing.known.share_read
+    if not listing.known.whole and share is None:
         words = {"type": "button", "class_": "jq-button", "data_do": "facets", "title": "Reads every job once"}
         picks += tag("button", "by type, project, batch …", **words)
     for column in FACETS:
@@ -104,6 +112,8 @@ def toolbar(listing: Listing, total: int, told: Told, read_only: bool) -> str:
             picks += pick(column, known, getattr(query, column), {"": f"any {column}"})
     count = f"{len(listing.ids):,} of {total:,} jobs" if filtered(listing) else f"{total:,} jobs"
     badge = tag("span", text(count), class_="jq-badge")
+    if share is not None:
+        badge += tag("span", text(f"reading every job once: {share:.0%}"), class_="jq-dim", role="status")
     head = f"<header><h3>All jobs {badge}</h3>{chosen(listing, told, read_only)}</header>"
     inputs = f'<div class="jq-filters">{search}{picks}</div>'
     return f'<section class="jq-section jq-tools" aria-label="All jobs">{head}{inputs}</section>'

@@ -121,7 +121,7 @@ def test_retry_of_one_and_of_all(dashboard: Dashboard, filled: Queue) -> None:
     assert filled.get(id).status is Status.PENDING
     assert "extract is queued again." in dashboard.view.status
     dashboard.click("retry-failed")
-    assert "Retry 1 failed jobs?" in dashboard.view.failed
+    assert "Retry 1 failed job?" in dashboard.view.failed
     dashboard.click("retry-failed")
     assert tile(dashboard, "failed") == 0
     assert "1 job retried." in dashboard.view.status

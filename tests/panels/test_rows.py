@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from jobqueue.model.status import Status
 from jobqueue.panels import listing as listing_module
 from jobqueue.panels import rows as rows_module
 from jobqueue.panels.census import Census
+from jobqueue.panels.jobs import Tabling
 from jobqueue.panels.listing import Listing
 from jobqueue.panels.rows import KnownRows, row_of
 
@@ -30,8 +32,13 @@ def census(filled: Queue) -> Iterator[Census]:
 def known(filled: Queue, census: Census) -> KnownRows:
     made = KnownRows(filled, census)
     made.follow()
-    made.read_all()
+    read_all(made)
     return made
+
+
+def read_all(known: KnownRows) -> None:
+    known.begin()
+    known.go_on(60)
 
 
 def look(known: KnownRows) -> None:
@@ -87,8 +94,42 @@ def test_a_refresh_reads_a_few_and_much_is_read_in_bulk(
     assert len(known.rows) == 7 + 2, "it was read in bulk a moment ago: not again so soon"
     known.pace.ended = 0.0
     known.read_the_rest()
+    known.go_on(60)
     assert right(known)
     assert not known.stale
+
+
+def test_what_happens_while_all_is_read_is_known_at_its_end(filled: Queue, census: Census) -> None:
+    known = KnownRows(filled, census)
+    known.follow()
+    known.begin()
+    for _ in range(3):
+        known.go_on(0)
+    assert known.share_read == 3 / 7
+    filled.drain([scan, extract], progress=False)
+    filled.purge(status="done")
+    filled.retry(status="failed")
+    filled.enqueue("scan", {"repo": "new"})
+    look(known)
+    known.go_on(60)
+    assert known.share_read is None
+    known.read_some()
+    assert right(known)
+
+
+def test_a_reading_that_breaks_off_begins_anew(known: KnownRows, filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(id: str) -> None:
+        raise OSError("the disk is gone")
+
+    known.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(filled.store, "get", fail)
+        with pytest.raises(OSError, match="the disk is gone"):
+            known.go_on(60)
+    assert known.reading is None
+    assert right(known)
+    read_all(known)
+    assert right(known)
 
 
 def test_after_events_were_lost_all_is_read_again(known: KnownRows, filled: Queue) -> None:
@@ -98,6 +139,7 @@ def test_after_events_were_lost_all_is_read_again(known: KnownRows, filled: Queu
     look(known)
     known.pace.ended = 0.0
     known.read_the_rest()
+    known.go_on(60)
     assert right(known)
 
 
@@ -119,10 +161,32 @@ def test_many_jobs_are_not_read_unasked(filled: Queue, census: Census, monkeypat
     assert listing.known.values("type") == [("scan", 5), ("extract", 2)]
 
 
-def test_they_are_read_at_a_click(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_read_at_a_click_in_slices_and_it_says_how_far(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing_module, "FEW", 0)
+    monkeypatch.setattr(listing_module, "SLICE", 0.0)
+    monkeypatch.setattr(Tabling, "go_on_soon", lambda panel: None)
     with panels.jobs(filled, every=None) as table:
         assert "by type, project, batch" in table.view.tools
         table.click("facets")
         assert "by type, project, batch" not in table.view.tools
+        assert "reading every job once: 14%" in table.view.tools
+        table.click("find", value="nothing like it")
+        assert table.rows.widget.page["empty"] == "None so far: the jobs are being read."
+        table.click("find", value="")
+        for _ in range(6):
+            table.refresh()
+        assert "reading every job once" not in table.view.tools
         assert "extract (2)" in table.view.tools
+
+
+def test_a_filter_is_answered_before_all_is_read_and_comes_to_an_end_by_itself(
+    filled: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing_module, "FEW", 0)
+    monkeypatch.setattr(listing_module, "SLICE", 0.0)
+    with panels.jobs(filled, every=None) as table:
+        table.click("filter", what="type", value="extract")
+        deadline = time.monotonic() + 20
+        while table.rows.widget.page["total"] != 2 or "reading" in table.view.tools:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

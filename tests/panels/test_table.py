@@ -126,7 +126,7 @@ def test_the_chosen_are_retried_in_two_steps(table: JobsPanel, filled: Queue) ->
     assert "1 chosen" in table.view.tools
     table.click("retry-chosen")
     assert filled.get(first).status is Status.FAILED
-    assert "Retry 1 jobs?" in table.view.tools
+    assert "Retry 1 job?" in table.view.tools
     table.click("retry-chosen")
     assert (filled.get(first).status, filled.get(second).status) == (Status.PENDING, Status.FAILED)
 

@@ -84,7 +84,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}", "--ServerApp.allow_root=True"),
         *("--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
-        "--LabApp.extension_manager=readonly",
+        *("--LabApp.extension_manager=readonly", "--JupyterNotebookApp.expose_app_in_browser=True"),
     ]
     with log.open("w") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
@@ -139,8 +139,8 @@ def page(lab: Lab, browser: Any) -> Iterator[Any]:
             route.abort()
 
     page.route("**/*", guard)
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.foreign = foreign
+    page.on("pageerror", lambda error: broken.append(f"{error}\n{error.stack}"))
+    page.foreign, page.broken = foreign, broken
     yield page
     page.evaluate("async () => { await window.jupyterapp?.serviceManager.sessions.shutdownAll() }")
     page.close()

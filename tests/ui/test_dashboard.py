@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from .conftest import Lab, opened, run_cells
@@ -198,6 +199,61 @@ def test_the_other_panels(world: World, notebook: Any, look: Any) -> None:
     look("others")
 
 
+def test_what_ends_a_cell_is_live(world: World, notebook: Any) -> None:
+    page = notebook(
+        world.cell.replace("dashboard", "workers"),
+        "queue",
+        "queue.stats()",
+        "queue.jobs('failed')[0]",
+        MORE + "batch",
+    )
+    for panel in ("dashboard", "stats", "drawer", "progress"):
+        page.locator(f".jq-{panel} .jq-view").first.wait_for(timeout=20_000)
+    tile(page, "pending", 7)
+    assert page.locator(".jq-stats .jq-tile[data-status=pending] b").inner_text() == "7"
+    assert "5 pending" in page.locator(".jq-progress .jq-batch").inner_text()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_everybody_can_use_the_panels(world: World, notebook: Any, theme: str) -> None:
+    """Names of buttons and fields, headings, roles and contrasts, as axe judges them; what JupyterLab itself lacks is not ours."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    world.queue.pause("for the holidays")
+    page = notebook(
+        world.cell,
+        MORE + "panels.progress(batch)",
+        "panels.drawer(queue.jobs('failed')[0])",
+        "from jobqueue import analytics\npanels.developer_mode(True)\n"
+        "panels.selector(analytics.coverage(queue, ['a', 'b', 'c'], type='scan'))",
+    )
+    page.evaluate("async (theme) => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }", theme)
+    page.locator(".jq-grid tr[data-id]").first.wait_for(timeout=20_000)
+    page.locator(".jq-dashboard .jq-failed .jq-name").first.click()
+    page.locator(".jq-dashboard .jq-job").wait_for(timeout=20_000)
+    page.get_by_role("button", name="Purge all").first.click()
+    found = axe.run(page, context=".jq-panel", options={"resultTypes": ["violations"]})
+    said = [
+        (one["id"], node["html"][:200], node["failureSummary"]) for one in found.response["violations"] for node in one["nodes"]
+    ]
+    assert said == []
+
+
+def test_notebook_7_shows_the_same(world: World, lab: Lab, page: Any) -> None:
+    pytest.importorskip("notebook")
+    document = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}})
+    document.cells = [nbformat.v4.new_code_cell(world.cell)]
+    nbformat.write(document, lab.root / "seven.ipynb")
+    page.goto(f"{lab.base}/notebooks/seven.ipynb?token={lab.token}", wait_until="domcontentloaded")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+    run_cells(page)
+    tile(page, "done", 3)
+    page.locator(".jq-dashboard").get_by_role("button", name="Retry", exact=True).first.click()
+    tile(page, "failed", 1)
+    assert world.files("failed") == 1
+    page.broken[:] = [error for error in page.broken if "/static/notebook/notebook_core" not in error]  # its own troubles
+
+
 TABLE = """
 import warnings
 warnings.simplefilter("ignore")
@@ -226,7 +282,7 @@ def test_the_table_scrolls_through_thousands_with_a_few_rows_in_the_page(world: 
     rows.first.focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Retry 1", exact=True).click()
-    page.get_by_role("button", name="Retry 1 jobs?").click()
+    page.get_by_role("button", name="Retry 1 job?").click()
     until(lambda: world.files("failed") == 1)
     look("table")
     page.locator(".jq-filters input").fill("")
