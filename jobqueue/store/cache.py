@@ -52,7 +52,7 @@ class FileCache:
 
     def names(self) -> list[str]:
         with suppress(OSError), self.opened() as cache:
-            return sorted(os.listdir(cache))
+            return sorted(files.names(cache))
         return []
 
     def read(self, name: str) -> bytes | None:
@@ -79,7 +79,7 @@ class FileCache:
     def bound(self, cache: int, newest: str) -> None:
         """Makes room: what was written first goes first."""
         found = []
-        for name in os.listdir(cache):
+        for name in files.names(cache):
             with suppress(FileNotFoundError):
                 seen = os.stat(name, dir_fd=cache, follow_symlinks=False)
                 found.append((name == newest, seen.st_ctime, name, seen.st_size))

@@ -126,7 +126,7 @@ def shown(place: Place) -> str:
 def find_lone_reasons(spool: Spool) -> Iterator[Problem]:
     """The reason is written a moment before the file that it is about is moved, so a new one is left alone."""
     failed = spool.folder.fds["failed"]
-    names = os.listdir(failed)
+    names = files.names(failed)
     wanted = {reason_name(name) for name in names if is_job_name(name)}
     for name in names:
         if name.endswith(REASON) and name not in wanted and age(failed, name) > MINUTE:
@@ -136,7 +136,7 @@ def find_lone_reasons(spool: Spool) -> Iterator[Problem]:
 
 
 def remove_lone_reason(failed: int, name: str) -> bool:
-    if name in {reason_name(other) for other in os.listdir(failed) if is_job_name(other)}:
+    if name in {reason_name(other) for other in files.names(failed) if is_job_name(other)}:
         return False
     files.remove(failed, name)
     return True

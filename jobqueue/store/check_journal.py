@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+from jobqueue.store import files
 from jobqueue.store.journal import Journal
 from jobqueue.store.journal_lines import ENDING, PACKED, UNREADABLE, is_entry, kind_of, lines_in
 from jobqueue.store.layout import HIDDEN
@@ -41,7 +41,7 @@ def count_lines(journal: Journal, name: str) -> tuple[int, int, bool]:
 
 def find_strays_in_journal(spool: Spool) -> Iterator[Problem]:
     folder = spool.folder.fds["journal"]
-    for name in os.listdir(folder):
+    for name in files.names(folder):
         if not name.endswith((ENDING, ENDING + PACKED)):
             continue
         with suppress(OSError):

@@ -55,7 +55,7 @@ def find_dead_claims(spool: Spool) -> Iterator[Problem]:
 
 def files_in(spool: Spool, claim_folder: str) -> list[str]:
     try:
-        return [name for name in os.listdir(spool.folder.open_briefly(claim_folder)) if is_job_name(name)]
+        return [name for name in files.names(spool.folder.open_briefly(claim_folder)) if is_job_name(name)]
     except FileNotFoundError:
         return []
 
@@ -69,7 +69,7 @@ def rescue(spool: Spool, claim_folder: str) -> bool:
 
 def find_strays(spool: Spool) -> Iterator[Problem]:
     owned = set(spool.folder.claim_folder_names())
-    for name in os.listdir(spool.folder.claimed):
+    for name in files.names(spool.folder.claimed):
         if name not in owned and name[0] != "." and name not in spool.folder.claim_folder_names():
             yield Problem("stray in claimed/", f"claimed/{name}", "belongs to no owner, so nobody runs it", "mv it to pending/")
 
@@ -80,7 +80,7 @@ def find_strays(spool: Spool) -> Iterator[Problem]:
 def find_old_temporary_files(spool: Spool) -> Iterator[Problem]:
     """A process that lives keeps its own, however old: a stopped one goes on where it was."""
     tmp = spool.folder.fds["tmp"]
-    for name in os.listdir(tmp):
+    for name in files.names(tmp):
         if age(tmp, name) > DAY and not is_running(name.partition("-")[0]):
             mend = partial(remove_temporary, tmp, name)
             yield Problem("old temporary files", f"{HIDDEN}/tmp/{name}", "", "remove it", mend, "removed")
@@ -97,7 +97,7 @@ def remove_temporary(tmp: int, name: str) -> bool:
         return True
     inside = files.open_folder(name, tmp)
     try:
-        for entry in os.listdir(inside):
+        for entry in files.names(inside):
             files.remove(inside, entry)
     finally:
         os.close(inside)
@@ -110,7 +110,7 @@ def remove_temporary(tmp: int, name: str) -> bool:
 def find_idle_marks(spool: Spool) -> Iterator[Problem]:
     """A mark is made a moment before its job is looked for, so a new one is left alone."""
     marks = spool.folder.fds["cancel"]
-    for name in os.listdir(marks):
+    for name in files.names(marks):
         if age(marks, name) > MINUTE and not may_run(spool, name):
             mend = partial(remove_mark, spool, name)
             yield Problem(
@@ -133,7 +133,7 @@ def may_run(spool: Spool, name: str) -> bool:
 
 def find_free_keys(spool: Spool) -> Iterator[Problem]:
     """Key files that hold nothing any more. One that is locked is being used right now."""
-    for name in os.listdir(spool.folder.fds["keys"]):
+    for name in files.names(spool.folder.fds["keys"]):
         with use_of_key(spool, name) as why_none:
             pass
         if why_none:
@@ -185,7 +185,7 @@ def why_free(spool: Spool, record: KeyRecord | None) -> str:
 def find_lone_locks(spool: Spool) -> Iterator[Problem]:
     """A lock is taken before its claim folder is made, and stays a moment longer: a new or a held one is left alone."""
     locks = spool.folder.fds["locks"]
-    for name in os.listdir(locks):
+    for name in files.names(locks):
         if (seen := stat_of(locks, name)) is not None and not stat.S_ISREG(seen.st_mode):
             yield Problem("lock that is no file", f"{HIDDEN}/locks/{name}", "so its owner seems to live for ever", "remove it")
         elif (
@@ -215,7 +215,7 @@ def find_dead_workers(spool: Spool) -> Iterator[Problem]:
     """What a worker said of itself. Where it holds jobs, `claims of the dead` says so and rescue removes both."""
     workers = spool.folder.fds["workers"]
     claiming = {owner_of(name) for name in spool.folder.claim_folder_names()}
-    for name in os.listdir(workers):
+    for name in files.names(workers):
         owner = name.removesuffix(".json").removesuffix(RESERVE).removesuffix(BALLAST)
         path = f"{HIDDEN}/workers/{name}"
         if spool.locks.alive(owner):

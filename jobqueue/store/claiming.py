@@ -19,6 +19,7 @@ from jobqueue.model.gate import ParentState, Verdict, judge
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.names import read_stamp
 from jobqueue.model.transition import reopened
+from jobqueue.store import files
 from jobqueue.store.arrivals import Arrivals
 from jobqueue.store.base import Claim
 from jobqueue.store.folder import Folder
@@ -229,7 +230,7 @@ class Claiming:
 
     def list(self) -> None:
         started = time.monotonic()
-        self.index.replace_all(name for name in os.listdir(self.folder.pending) if is_job_name(name))
+        self.index.replace_all(name for name in files.names(self.folder.pending) if is_job_name(name))
         self.listed_at = time.monotonic()
         self.listing_took = self.listed_at - started
 

@@ -76,7 +76,7 @@ class Conflicts:
     def sweep(self) -> int:
         """Removes the files of keys whose jobs have all finished; each under its lock."""
         removed = 0
-        for name in os.listdir(self.files.folder):
+        for name in files.names(self.files.folder):
             if name.endswith(ENDING) and (file := self.files.try_locked(name)) is not None:
                 try:
                     if not self.unfinished(file):

@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from jobqueue.errors import Unsupported
 
@@ -40,6 +40,15 @@ syncfs.argtypes = [ctypes.c_int]
 def step(name: str) -> None:
     if probe is not None:
         probe(name)
+
+
+class Descriptor(int):
+    """Closed once nobody has it any more, and not before: a number that is closed while another thread works with it is soon
+    the number of something else."""
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        with suppress(OSError):
+            close(self)
 
 
 def open_folder(path: str, parent: int | None = None) -> int:
@@ -212,13 +221,30 @@ def open_regular(folder: int, name: str) -> int:
     return file
 
 
+@contextmanager
+def entries(folder: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What is in a folder, by a descriptor of its own: a listing moves the position of its descriptor, and of two threads
+    that list through the same one, each may see names twice or none at all."""
+    inside = open_folder(".", folder)
+    try:
+        with os.scandir(inside) as found:
+            yield found
+    finally:
+        os.close(inside)
+
+
 def names_in(folder: int) -> Iterator[str]:
     """The names in a folder, one by one: for one with a million names, where a list of all takes half a second."""
-    inside = open_folder(".", folder)  # a listing moves the position of its descriptor, which others use
+    with entries(folder) as found:
+        for entry in found:
+            yield entry.name
+
+
+def names(folder: int) -> list[str]:
+    """All names in a folder, in no order; see `entries`."""
+    inside = open_folder(".", folder)
     try:
-        with os.scandir(inside) as entries:
-            for entry in entries:
-                yield entry.name
+        return os.listdir(inside)
     finally:
         os.close(inside)
 

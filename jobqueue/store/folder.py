@@ -35,7 +35,7 @@ class Folder:
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self.path = Path(path).absolute()
-        self.claim_folders: dict[str, int] = {}
+        self.claim_folders: dict[str, files.Descriptor] = {}
         self.lock = threading.Lock()
         self.fds: dict[str, int] = {}
         self.root = -1
@@ -148,12 +148,9 @@ class Folder:
         """The descriptor of one folder in claimed/; `FileNotFoundError` where it is gone."""
         fd = self.claim_folders.get(name)
         if fd is None:
-            fd = files.open_folder(name, self.claimed)
+            fd = files.Descriptor(files.open_folder(name, self.claimed))
             with self.lock:
-                if name in self.claim_folders:
-                    os.close(fd)
-                    return self.claim_folders[name]
-                self.claim_folders[name] = fd
+                return self.claim_folders.setdefault(name, fd)
         return fd
 
     def make_claim_folder(self, name: str) -> int:
@@ -163,21 +160,19 @@ class Folder:
     def holds_nothing(self, name: str) -> bool:
         """Whether a claim folder is empty, or not there."""
         try:
-            return not os.listdir(self.open_briefly(name))
+            return not files.names(self.open_briefly(name))
         except (FileNotFoundError, NotADirectoryError):
             return True
 
     def drop_claim_folder(self, name: str) -> bool:
         """Removes an empty claim folder; False when something lies in it."""
         with self.lock:
-            fd = self.claim_folders.pop(name, None)
-        if fd is not None:
-            os.close(fd)
+            self.claim_folders.pop(name, None)
         return files.remove_folder(self.claimed, name)
 
     def claim_folder_names(self) -> list[str]:
         """The folders in claimed/; what else somebody put there by hand belongs to nobody, and must stop nobody."""
-        with os.scandir(self.claimed) as entries:
+        with files.entries(self.claimed) as entries:
             return [entry.name for entry in entries if is_owner_folder(entry.name) and entry.is_dir(follow_symlinks=False)]
 
     def find(self, id: str) -> Place | None:
@@ -216,9 +211,8 @@ class Folder:
         fd = self.claim_folder(name)
         if os.fstat(fd).st_nlink == 0:
             with self.lock:
-                if self.claim_folders.get(name) == fd:
+                if self.claim_folders.get(name) is fd:
                     del self.claim_folders[name]
-                    os.close(fd)
             raise FileNotFoundError(name)
         return fd
 
@@ -229,11 +223,11 @@ class Folder:
     def names(self, status: Status) -> list[str]:
         """The job files of a status, unordered; of a claimed one as `<claim folder>/<name>`."""
         if status is not Status.CLAIMED:
-            return job_names(os.listdir(self.by_status[status]))
+            return job_names(files.names(self.by_status[status]))
         found = []
         for claim_folder in self.claim_folder_names():
             with suppress(FileNotFoundError, NotADirectoryError):
-                names = os.listdir(self.open_briefly(claim_folder))
+                names = files.names(self.open_briefly(claim_folder))
                 found += [f"{claim_folder}/{name}" for name in job_names(names)]
         return found
 
@@ -242,10 +236,10 @@ class Folder:
         for claim_folder in self.claim_folder_names():
             with suppress(FileNotFoundError, NotADirectoryError):
                 fd = self.open_briefly(claim_folder)
-                yield from (Place(Status.CLAIMED, fd, name, claim_folder) for name in os.listdir(fd) if is_job_name(name))
+                yield from (Place(Status.CLAIMED, fd, name, claim_folder) for name in files.names(fd) if is_job_name(name))
 
     def close(self) -> None:
-        for fd in (*self.claim_folders.values(), *self.fds.values(), self.root):
+        self.claim_folders.clear()
+        for fd in (*self.fds.values(), self.root):
             with suppress(OSError):
                 os.close(fd)
-        self.claim_folders.clear()

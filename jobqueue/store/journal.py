@@ -178,7 +178,8 @@ class Journal:
     def names(self, since: datetime | None = None) -> list[str]:
         """The files that may hold what came since then. One that is packed already counts once."""
         first_day = "" if since is None else moment_before(since).strftime("%Y%m%d").zfill(8)
-        found = {name for name in os.listdir(self.folder) if name.endswith((ENDING, ENDING + PACKED)) and name[:8] >= first_day}
+        ours = (name for name in files.names(self.folder) if name.endswith((ENDING, ENDING + PACKED)))
+        found = {name for name in ours if name[:8] >= first_day}
         return sorted(name for name in found if name + PACKED not in found or not self.is_regular(name + PACKED))
 
     def is_regular(self, name: str) -> bool:

@@ -49,7 +49,7 @@ class Keeping:
 
         Each step takes a few milliseconds; None is a step in between.
         """
-        names = sorted(name for name in os.listdir(self.folder) if day_of(name) is not None)
+        names = sorted(name for name in files.names(self.folder) if day_of(name) is not None)
         yield None
         for name in names:
             ends = datetime.combine(day_of(name) or date.min, datetime.min.time(), now.tzinfo) + timedelta(days=1)

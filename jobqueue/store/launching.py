@@ -58,7 +58,7 @@ def launch(spool: Spool, command: Sequence[str]) -> Launched:
 
 def forget_old(folder: int) -> None:
     """The names begin with the time: the newest are kept."""
-    for name in sorted(os.listdir(folder))[:-KEPT]:
+    for name in sorted(files.names(folder))[:-KEPT]:
         files.remove(folder, name)
 
 

@@ -162,7 +162,7 @@ class Limiting:
     def sweep(self) -> int:
         """Removes the files of keys that nobody holds; each under its lock."""
         removed = 0
-        for file_name in os.listdir(self.files.folder):
+        for file_name in files.names(self.files.folder):
             file = None if "." in file_name else self.files.try_locked(file_name)
             if file is None:
                 continue

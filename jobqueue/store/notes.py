@@ -185,7 +185,7 @@ class FileNotes:
         with suppress(FileNotFoundError):
             folder = files.open_folder(stem, self.fds["artifacts"])
             try:
-                for name in os.listdir(folder):
+                for name in files.names(folder):
                     files.remove(folder, name)
             finally:
                 os.close(folder)

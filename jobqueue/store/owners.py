@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 import msgspec
@@ -65,7 +64,7 @@ class Owners:
 
     def alive(self) -> list[WorkerInfo]:
         found = []
-        for name in sorted(os.listdir(self.folder.fds["workers"])):
+        for name in sorted(files.names(self.folder.fds["workers"])):
             owner = name.removesuffix(SAID)
             if owner != name and self.locks.alive(owner) and (info := self.seen(owner)) is not None:
                 found.append(info)

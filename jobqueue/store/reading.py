@@ -106,7 +106,7 @@ class Reading:
         for claim_folder in folders_of(owner):
             with suppress(FileNotFoundError, NotADirectoryError):
                 fd = self.folder.open_briefly(claim_folder)
-                places = [Place(Status.CLAIMED, fd, name, claim_folder) for name in os.listdir(fd) if is_job_name(name)]
+                places = [Place(Status.CLAIMED, fd, name, claim_folder) for name in files.names(fd) if is_job_name(name)]
                 found += [located for place in places if (located := self.read(place)) is not None]
         return found
 
@@ -164,16 +164,11 @@ class Reading:
         return known
 
     def resting(self, status: Status) -> Iterator[Resting]:
-        """By a descriptor of its own: a position in a folder is shared by all who read through the same one."""
-        folder = files.open_folder(".", self.folder.by_status[status])
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if is_job_name(entry.name) and not entry.is_dir(follow_symlinks=False):
-                        with suppress(FileNotFoundError):
-                            yield resting(job_id(entry.name), entry.stat(follow_symlinks=False))
-        finally:
-            os.close(folder)
+        with files.entries(self.folder.by_status[status]) as entries:
+            for entry in entries:
+                if is_job_name(entry.name) and not entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        yield resting(job_id(entry.name), entry.stat(follow_symlinks=False))
 
     def resting_of(self, status: Status, ids: Sequence[str]) -> Iterator[Resting]:
         for id in ids:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import datetime, timezone
 
@@ -63,7 +62,7 @@ class Rescuing:
         outcomes: list[Outcome] = []
         for claim_folder in folders_of(owner):
             with suppress(FileNotFoundError, NotADirectoryError):  # a link in its place is not ours to follow, or to mend
-                names = os.listdir(self.folder.claim_folder(claim_folder))
+                names = files.names(self.folder.claim_folder(claim_folder))
                 for name in filter(is_job_name, names):
                     outcomes += self.recovery(Held(claim_folder, name), owner, info)
         moved = [job_id(name) for name in self.moving.carry_out(outcomes) if name is not None]

@@ -56,7 +56,7 @@ class FileSchedules:
         return self.known
 
     def names(self) -> list[str]:
-        return [name for name in os.listdir(self.folder) if is_job_name(name)]
+        return [name for name in files.names(self.folder) if is_job_name(name)]
 
     def mark(self, name: str) -> Mark | None:
         try:

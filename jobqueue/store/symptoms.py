@@ -9,6 +9,7 @@ from itertools import islice
 
 from jobqueue.inert import shell_word
 from jobqueue.model.status import Status
+from jobqueue.store import files
 from jobqueue.store.finding import Finding, some
 from jobqueue.store.folder import Place
 from jobqueue.store.intake import look
@@ -25,7 +26,7 @@ def look_for_stuck(spool: Spool) -> Iterator[Finding]:
     dead: dict[str, int] = {}
     for name in folder.claim_folder_names():
         try:
-            held = len([file for file in os.listdir(folder.open_briefly(name)) if is_job_name(file)])
+            held = len([file for file in files.names(folder.open_briefly(name)) if is_job_name(file)])
         except FileNotFoundError:
             continue
         if held and not spool.locks.alive(owner_of(name)):
@@ -44,7 +45,7 @@ def kind(owner: str) -> str:
 
 def look_for_rejected(spool: Spool) -> Iterator[Finding]:
     failed = spool.folder.fds["failed"]
-    names = os.listdir(failed)
+    names = files.names(failed)
     reasons = {name for name in names if name.endswith(REASON)}
     rejected = sorted(name for name in names if is_job_name(name) and reason_name(name) in reasons)
     if rejected:
@@ -56,7 +57,7 @@ def look_for_rejected(spool: Spool) -> Iterator[Finding]:
 def look_for_unfinished(spool: Spool) -> Iterator[Finding]:
     """Dropped files that are no jobs yet: still being written, or wrong and about to be set aside."""
     pending = spool.folder.pending
-    dropped = (name for name in os.listdir(pending) if is_job_name(name) and not is_ours(name))
+    dropped = (name for name in files.names(pending) if is_job_name(name) and not is_ours(name))
     looks = [(name, look(pending, name, spool.limit, check_writer=True)) for name in islice(dropped, LOOK_AT)]
     settling = [f"{name}: {seen.problem or 'being written'}" for name, seen in looks if seen.problem or seen.skip == "busy"]
     left = [f"{name} {seen.skip}" for name, seen in looks if seen.skip and seen.skip not in ("gone", "busy")]
@@ -69,7 +70,7 @@ def look_for_unfinished(spool: Spool) -> Iterator[Finding]:
 
 def look_for_leftovers(spool: Spool) -> Iterator[Finding]:
     tmp, old = spool.folder.fds["tmp"], 0
-    for name in os.listdir(tmp):
+    for name in files.names(tmp):
         try:
             old += time.time() - os.stat(name, dir_fd=tmp, follow_symlinks=False).st_mtime > DAY
         except FileNotFoundError:

@@ -51,7 +51,7 @@ def trial(folder: Folder) -> Iterator[Trial]:
 
 
 def empty(fd: int) -> None:
-    for name in os.listdir(fd):
+    for name in files.names(fd):
         with suppress(OSError):
             files.remove(fd, name)
 

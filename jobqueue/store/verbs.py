@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -236,7 +235,7 @@ class Verbs:
         return Change(id, "changed", Located(job or Job(id=id, type="?"), place.status))
 
     def trashed(self) -> list[Job]:
-        names = filter(is_job_name, os.listdir(self.folder.fds["trash"]))
+        names = filter(is_job_name, files.names(self.folder.fds["trash"]))
         return [job for name in names if (job := self.moving.in_trash(name)) is not None]
 
     def restore(self, ids: Sequence[str]) -> list[Change]:

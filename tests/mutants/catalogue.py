@@ -334,6 +334,14 @@ ONE_WINNER = [
         "tests/proof/test_marks.py::test_a_refused_cancel_takes_nobody_elses_mark_away",
     ),
     Mutant(
+        "I7",
+        "a listing has a descriptor of its own, so that no mark is overlooked",
+        "store/files.py",
+        '    inside = open_folder(".", folder)\n    try:\n        return os.listdir(inside)',
+        "    inside = os.dup(folder)\n    try:\n        return os.listdir(inside)",
+        "tests/store/test_folder.py::test_threads_that_list_a_folder_at_once_each_see_all_of_it[names]",
+    ),
+    Mutant(
         "I8",
         "a mark that was taken away does not come back with the power",
         "store/moving.py",

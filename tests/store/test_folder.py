@@ -8,12 +8,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobqueue.errors import QueueFolderError
+from jobqueue.store import files
 from jobqueue.store.folder import Folder
 from jobqueue.store.layout import STATUS_FOLDERS
 
@@ -101,6 +103,8 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
 BOUND = """
 import sys, os, subprocess
 from jobqueue.errors import QueueFolderError
+from jobqueue.model.status import Status
+from jobqueue.store import files
 from jobqueue.store.folder import Folder
 path, part = sys.argv[1:]
 Folder(path).close()
@@ -222,3 +226,58 @@ def test_a_refused_folder_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(QueueFolderError):
         Folder(tmp_path / "q", create=True)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+LISTINGS: dict[str, Callable[[Folder], set[str]]] = {
+    "names": lambda folder: set(files.names(folder.pending)),
+    "one by one": lambda folder: set(files.names_in(folder.pending)),
+    "claim folders": lambda folder: set(folder.claim_folder_names()),
+}
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
+def test_threads_that_list_a_folder_at_once_each_see_all_of_it(tmp_path: Path, listing: str) -> None:
+    """A position in a folder belongs to the descriptor: through the same one, one thread sees names twice, another none."""
+    folder = Folder(tmp_path / "q")
+    wanted = {f"10-20260101T000000{number:06}-0000000{number % 10}.json" for number in range(50)}
+    for name in wanted:
+        (folder.path / "pending" / name).write_text("{}")
+    if listing == "claim folders":
+        wanted = {f"host-1-{number:08x}" for number in range(50)}
+        for name in wanted:
+            (folder.path / "claimed" / name).mkdir(mode=0o700)
+    wrong = list[int]()
+
+    def list_again_and_again() -> None:
+        for _ in range(300):
+            seen = LISTINGS[listing](folder)
+            if seen != wanted:
+                wrong.append(len(seen))
+
+    threads = [threading.Thread(target=list_again_and_again) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    folder.close()
+    assert wrong == []
+
+
+def test_a_descriptor_is_closed_once_nobody_has_it_and_not_before(tmp_path: Path) -> None:
+    """The folder of a worker that left is forgotten while another thread lists it: its number must not become another's."""
+    folder, elsewhere = Folder(tmp_path / "q"), Folder(tmp_path / "q")
+    elsewhere.make_claim_folder("host-1-00000001")
+    held = folder.open_briefly("host-1-00000001")
+    seen = os.fstat(held)
+    assert elsewhere.drop_claim_folder("host-1-00000001")
+    with pytest.raises(FileNotFoundError):
+        folder.open_briefly("host-1-00000001")
+    (tmp_path / "q" / "claimed" / "host-1-00000002").mkdir(mode=0o700)
+    folder.open_briefly("host-1-00000002")
+    assert os.path.samestat(os.fstat(held), seen)
+    number = int(held)
+    del held
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    for one in (folder, elsewhere):
+        one.close()

@@ -210,13 +210,13 @@ def test_what_ends_a_cell_is_live(world: World, notebook: Any) -> None:
     for panel in ("dashboard", "stats", "drawer", "progress"):
         page.locator(f".jq-{panel} .jq-view").first.wait_for(timeout=20_000)
     tile(page, "pending", 7)
-    assert page.locator(".jq-stats .jq-tile[data-status=pending] b").inner_text() == "7"
-    assert "5 pending" in page.locator(".jq-progress .jq-batch").inner_text()
+    page.locator(".jq-stats .jq-tile[data-status=pending] b", has_text=re.compile("^7$")).wait_for(timeout=20_000)
+    page.locator(".jq-progress .jq-batch", has_text="5 pending").wait_for(timeout=20_000)
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_everybody_can_use_the_panels(world: World, notebook: Any, theme: str) -> None:
-    """Names of buttons and fields, headings, roles and contrasts, as axe judges them; what JupyterLab itself lacks is not ours."""
+    """Names of buttons and fields, headings, roles and contrasts, as axe judges them; of JupyterLab nothing is asked."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     world.queue.pause("for the holidays")
     page = notebook(
