@@ -210,7 +210,9 @@ def test_what_ends_a_cell_is_live(world: World, notebook: Any) -> None:
     for panel in ("dashboard", "stats", "drawer", "progress"):
         page.locator(f".jq-{panel} .jq-view").first.wait_for(timeout=20_000)
     tile(page, "pending", 7)
+    page.locator(".jq-stats").scroll_into_view_if_needed()  # what is out of sight rests
     page.locator(".jq-stats .jq-tile[data-status=pending] b", has_text=re.compile("^7$")).wait_for(timeout=20_000)
+    page.locator(".jq-progress").scroll_into_view_if_needed()
     page.locator(".jq-progress .jq-batch", has_text="5 pending").wait_for(timeout=20_000)
 
 
