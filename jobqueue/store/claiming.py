@@ -113,32 +113,38 @@ class Claiming:
                 self.seen_types = types
                 self.index.release("type")
             claims: list[Claim] = []
-            listed = False
-            while len(claims) < limit:
-                if self.index.timed:
-                    self.index.wake(stamp_of(self.clock.now()))
-                name = self.index.pop()
-                if name is not None:
-                    try:
-                        claim = self.try_claim(owner, name, types)
-                    except OSError:
-                        self.index.keep(name, SOON)  # else this worker would never look at it again
-                        if not claims:
-                            raise
-                        break  # what was claimed already must be handed out
-                    if self.lines.leads:
-                        self.lines.went(name)
-                    if claim is not None:
-                        claims.append(claim)
-                elif self.index.strange:
-                    self.strangers.meet()
-                elif listed or not self.list_if_changed():
-                    break
-                else:
-                    listed = True
+            try:
+                self.claim_into(claims, owner, limit, types)
+            except OSError:
+                if not claims:
+                    raise  # else what was claimed already must be handed out
             self.count_streak(len(claims))
             self.clear_out()
             return claims
+
+    def claim_into(self, claims: list[Claim], owner: str, limit: int, types: Set[str] | None) -> None:
+        """Looks at one name after the other, and lists the folder when there is none left, once."""
+        listed = False
+        while len(claims) < limit:
+            if self.index.timed:
+                self.index.wake(stamp_of(self.clock.now()))
+            name = self.index.pop()
+            if name is not None:
+                try:
+                    claim = self.try_claim(owner, name, types)
+                except OSError:
+                    self.index.keep(name, SOON)  # else this worker would never look at it again
+                    raise
+                if self.lines.leads:
+                    self.lines.went(name)
+                if claim is not None:
+                    claims.append(claim)
+            elif self.index.strange:
+                self.strangers.meet()
+            elif listed or not self.list_if_changed():
+                return
+            else:
+                listed = True
 
     def clear_out(self) -> None:
         """Moves away what will never run: in groups, since each group costs a lock and a sync."""

@@ -182,7 +182,10 @@ class Moving:
         folder = self.folder.fds["cancel"]
         mtime = os.fstat(folder).st_mtime_ns
         if self.marks_seen[0] != mtime:
-            any_marks = bool(files.names(folder))
+            try:
+                any_marks = bool(files.names(folder))
+            except OSError:  # no descriptor is left, or the disk errs: then each job's own mark is looked for
+                return True
             # An mtime is coarse: a mark made in the same tick as the listing would go unseen.
             fresh = time.time_ns() - mtime < COARSE_CLOCK
             self.marks_seen = (-1 if any_marks or fresh else mtime, any_marks)

@@ -147,6 +147,8 @@ for number in range(1, 12):
         assert "Too many open files" in str(error), error
         refused += 1
         os.close(taken.pop())
+for one in taken:
+    os.close(one)
 print(refused, sum(queue.store.counts().values()))
 """
 
