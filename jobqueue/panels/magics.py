@@ -1,4 +1,4 @@
-"""Magics for notebooks, after `%load_ext jobqueue`: %queue, %jobs, %worker, and %%job for the lines of a cell.
+"""Magics for notebooks, after `%load_ext jobqueue`: %queue, %jobs, %worker, %%job for the lines of a cell, and %%handlers.
 
 They say the same as calls do, in fewer letters; `%%job?` tells all of one.
 """
@@ -6,6 +6,7 @@ They say the same as calls do, in fewer letters; `%%job?` tells all of one.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -14,6 +15,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from jobqueue.errors import JobQueueError, NoWorkerWarning
+from jobqueue.panels.handler_file import written
 from jobqueue.queue import cells
 from jobqueue.queue.default import default_queue
 from jobqueue.queue.handle import JobHandle
@@ -126,6 +128,22 @@ class JobMagics(Magics):
             return self.named(given.out, made) if given.out else made
         value = made.result()
         return self.named(given.out, value) if given.out else value
+
+    @cell_magic
+    @plainly
+    @magic_arguments()
+    @argument("path", help="the .py file that the cell becomes")
+    @argument("-f", "--overwrite", action="store_true", help="also over a file that no cell has written")
+    def handlers(self, line: str, body: str) -> None:
+        """%%handlers handlers.py: the cell becomes a file of handlers, and they are known here by their names.
+
+        Then `%worker start handlers.py`. Running the cell again writes the file anew; a worker that runs already keeps what it
+        has loaded, unless it was started with --reload.
+        """
+        given = parse_argstring(self.handlers, line)
+        found = written(Path(given.path), body, given.overwrite)
+        self.shell.user_ns.update({handler.function.__name__: handler.function for handler in found})
+        print(f"{given.path} runs {', '.join(handler.type for handler in found)}")
 
     def make(self, given: Any, body: str) -> JobHandle[Any]:
         import warnings

@@ -1,9 +1,10 @@
-"""%queue, %jobs, %worker and %%job, in a shell of their own; a cell runs in a real worker."""
+"""%queue, %jobs, %worker, %%job and %%handlers, in a shell of their own; a cell runs in a real worker."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +127,40 @@ def test_help_is_complete(shell: InteractiveShell) -> None:
     text: Any = shell.find_cell_magic("job").__doc__
     for word in ("--with", "--wait", "--out", "--result", "%worker start --cells"):
         assert word in text
+
+
+HANDLERS = """
+from jobqueue import handler
+
+@handler
+def double(n: int) -> int:
+    return n * {factor}
+"""
+
+
+def test_a_cell_becomes_a_file_of_handlers(
+    shell: InteractiveShell, queue: Queue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "from_a_cell.py"
+    shell.run_cell_magic("handlers", str(path), HANDLERS.format(factor=2))
+    assert capsys.readouterr().out == f"{path} runs double\n"
+    shell.run_line_magic("worker", f"start {path}")
+    assert queue.enqueue(shell.user_ns["double"], n=4).result("30s") == 8
+    shell.run_cell_magic("handlers", str(path), HANDLERS.format(factor=3))
+    assert shell.user_ns["double"](4) == 12
+
+
+def test_a_cell_takes_nobodys_file_away(shell: InteractiveShell, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("MINE = 1\n")
+    with pytest.raises(UsageError, match="no cell has written it"):
+        shell.run_cell_magic("handlers", str(path), HANDLERS.format(factor=2))
+    with pytest.raises(UsageError, match="must end in"):
+        shell.run_cell_magic("handlers", "handlers.txt", "x = 1")
+    with pytest.raises(SyntaxError):
+        shell.run_cell_magic("handlers", f"{path} --overwrite", "def f(:")
+    assert path.read_text() == "MINE = 1\n"
+    with pytest.raises(UsageError, match="no handlers in it"):
+        shell.run_cell_magic("handlers", str(tmp_path / "none.py"), "x = 1")
+    assert [file.name for file in sorted(tmp_path.glob("*.py"))] == ["mine.py", "none.py"]
+    assert not list(tmp_path.glob(".*"))
