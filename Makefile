@@ -63,8 +63,9 @@ bench-quick: $(BIN)/.installed-dev  ## the same up to 10,000 jobs
 bench-analytics: $(BIN)/.installed-dev  ## what reading a journal of a million attempts costs, beside the fastest reader of JSON lines
 	@$(BIN)/python tests/benchmarks/analytics.py
 
-bench-panels: $(BIN)/.installed-dev  ## what a dashboard costs its kernel and the wire, with 100,000 jobs of which 1,000 change each second, and a million done
+bench-panels: $(BIN)/.installed-dev  ## what a dashboard on 100,000 jobs costs its kernel, the wire and who waits at the browser; and on a million done
 	@$(BIN)/python tests/benchmarks/panels.py 100000 1000000
+	@$(BIN)/pytest -m slow -s tests/ui/test_bench.py
 
 mutants: $(BIN)/.installed-dev  ## take out one rule of the protocol after the other: each must make a test fail (some minutes)
 	@$(BIN)/python tests/mutants/run.py

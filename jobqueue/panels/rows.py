@@ -19,7 +19,7 @@ from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
 
 FACETS = ("type", "project", "batch")
-AT_ONCE = 60
+AT_ONCE = 40
 """Rows that one refresh reads anew; the next goes on."""
 
 MOST_VALUES = 200
