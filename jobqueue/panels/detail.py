@@ -149,7 +149,7 @@ def failure(located: Located) -> str:
 
 
 def fold(title: str, inside: str, key: str, *, open_: bool = False) -> str:
-    return f'<details data-key="{key}"{" open" if open_ else ""}><summary>{title}</summary><pre>{inside}</pre></details>'
+    return f'<details data-key="{key}"{" open" if open_ else ""}><summary>{title}</summary><pre tabindex="0">{inside}</pre></details>'
 
 
 def pretty_short(value: Any) -> str:

@@ -109,7 +109,7 @@ def row(one: Cause, now: datetime, told: Told, read_only: bool) -> str:
     if one.left and not read_only:
         again = two_step(f"Retry {one.left:,}", "retry-group", "warn", told, f"group {one.key}", key=one.key)
     example = button("Open an example", "open", look="link", id=one.example)
-    trace = f'<pre class="jq-trace">{block(one.traceback)}</pre>' if one.traceback else ""
+    trace = f'<pre class="jq-trace" tabindex="0">{block(one.traceback)}</pre>' if one.traceback else ""
     below = details(tag("span", "Traceback", class_="jq-dim"), trace + example, f"group {one.key}") if trace else example
     title = tag("b", text(one.title), class_="jq-error")
     return (

@@ -26,7 +26,9 @@ DARK = re.compile(r'\[data-jp-theme-light="false"\] \.jq-view \{[^}]*\}')
 PAGE = """
 :root { color-scheme: light dark; --jp-layout-color1: #fff; --jp-layout-color2: #f3f4f6; --jp-border-color2: #dfe2e7; }
 body { margin: 0 auto; padding: 24px; max-width: 1200px; background: var(--jp-layout-color1); }
+h1 { position: absolute; clip-path: inset(50%); }
 .jq-rows { max-height: none; }
+[data-part=metrics] > details > summary { padding: 6px 2px; cursor: pointer; font-weight: 600; }
 """
 NIGHT = """:root { --jp-ui-font-color1: #e6e8eb; --jp-ui-font-color2: #a4abb6; --jp-layout-color1: #14171c;
 --jp-layout-color2: #1d2128; --jp-border-color2: #323843; }"""
@@ -66,7 +68,7 @@ def page(queue: Queue) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{style()}</style></head>'
-        f'<body class="jq-panel jq-dashboard"><main class="jq-view">{joined(parts)}</main></body></html>\n'
+        f'<body class="jq-panel jq-dashboard"><main class="jq-view"><h1>{title}</h1>{joined(parts)}</main></body></html>\n'
     )
 
 
@@ -79,7 +81,7 @@ def body(queue: Queue, glance: Glance) -> list[str]:
         part("tiles", sections.tiles(glance)),
         *(part(status.value, sections.section(status, glance, NOTHING, True)) for status in ORDER),
         part("groups", groups.shown(causes, NOTHING, True) if causes.causes else ""),
-        *(part("metrics", measures.shown(one, f"Metrics, {named(one.range)}")) for one in ranges),
+        *(part("metrics", folded(one, number > 0)) for number, one in enumerate(ranges)),
         part("groups", schedules(queue)),
         part("workers", staff.shown(staff.look(queue), NOTHING, True)),
     ]
@@ -90,6 +92,13 @@ def part(name: str, inside: str) -> str:
     """Without what needs a kernel: buttons that would do nothing."""
     unpressed = BUTTON.sub("", NAME.sub(r"<b>\1</b>", inside))
     return f'<div data-part="{name}">{unpressed}</div>' if inside else ""
+
+
+def folded(one: measures.Figures, fold: bool) -> str:
+    """The last day is seen at once, the others at a click."""
+    title = f"Metrics, {named(one.range)}"
+    shown = measures.shown(one, title)
+    return f"<details><summary>{title}</summary>{shown}</details>" if fold and shown else shown
 
 
 def named(range: str) -> str:

@@ -28,6 +28,7 @@ def test_the_page_has_it_all_and_needs_nothing(filled: Queue, tmp_path: Path) ->
         assert part in page
     for word in ("<script", "<button", "<input", "<link", "@import", "url(http", 'src="http', "[data-jp-theme-light] {"):
         assert word not in page
+    assert page.count("<details><summary>Metrics") == 3
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert target.stat().st_mode & 0o777 == 0o600
 

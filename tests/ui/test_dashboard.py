@@ -240,6 +240,24 @@ def test_everybody_can_use_the_panels(world: World, notebook: Any, theme: str) -
     assert said == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_snapshot_is_a_page_for_everybody(world: World, browser: Any, tmp_path: Path, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    target = world.queue.snapshot(tmp_path / "report.html")
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.emulate_media(color_scheme=scheme)
+    page.goto(target.as_uri())
+    for folded in page.locator("summary").all():
+        folded.click()
+    assert page.locator("[data-part=metrics] .jq-chart svg").count() >= 12
+    found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    page.close()
+    assert [(one["id"], node["html"][:200], node["failureSummary"]) for one in found for node in one["nodes"]] == []
+    assert asked == [target.as_uri()]
+
+
 def test_notebook_7_shows_the_same(world: World, lab: Lab, page: Any) -> None:
     pytest.importorskip("notebook")
     document = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}})
