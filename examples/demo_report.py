@@ -218,8 +218,8 @@ def print_next(run: Run, console: Console, log: Path) -> None:
         ("all of it, with each attempt", f"{jobqueue} show {run.broken.id}"),
         ("what the worker said", f"less {shlex.quote(near(log))}"),
     ]
-    if Path("notebooks").is_dir():
-        steps.append(("the figures, as pictures", "jupyter lab notebooks/"))
+    if Path("notebooks").is_dir() and Path("Makefile").is_file():
+        steps.append(("all of it live, in a notebook", "make lab"))
     console.print(Text("Where to look next", "bold"))
     for about, command in steps:
         console.print(Text.assemble((f"{about:32}", "dim"), command), soft_wrap=True)
