@@ -18,7 +18,8 @@ from jobqueue.queue import cells
 
 
 @pytest.fixture
-def shell(queue: Queue) -> Iterator[InteractiveShell]:
+def shell(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of whoever runs the tests: it may be another one, and IPython warns
     main = sys.modules["__main__"]
     made = InteractiveShell()
     made.extension_manager.load_extension("jobqueue")

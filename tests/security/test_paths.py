@@ -213,6 +213,7 @@ REVIEWED = {
     "jobqueue/queue/registry.py: load",
     "jobqueue/queue/cells.py: exec",  # a cell's source, by a worker that was started with this very module
     "jobqueue/queue/cells.py: eval",  # the same
+    "jobqueue/panels/handler_file.py: Registry.load",  # the cell that was just written, by whoever runs it
     "jobqueue/queue/here.py: Registry.load",  # what the caller names, or jobqueue.yaml
     "jobqueue/queue/notebook_of.py: Registry.load",
     "jobqueue/queue/starting.py: Registry.load",
