@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from jobqueue.errors import JobNotFound
+from jobqueue.model.job import Job
+from jobqueue.model.status import FINISHED
+from jobqueue.panels import wording
 from jobqueue.panels.panel import Panel, Said, changes
 from jobqueue.queue.bulk import Bulk
+from jobqueue.queue.handle import JobHandle
+
+MOST_AWAITED = 1000
+"""Of more jobs that were queued at once nothing is said in the end: their batch shows it."""
 
 
 class Acting(Panel):
-    """`open_id` is the job that the drawer shows."""
+    """`open_id` is the job that the drawer shows; of the `awaited` ones it is said when they have ended."""
 
     open_id: str | None = None
+    awaited: Sequence[str] = ()
 
     def do_open(self, id: str = "") -> None:
         self.open_id = id or None
@@ -19,11 +31,31 @@ class Acting(Panel):
     def do_close(self) -> None:
         self.open_id = None
 
+    def queued(self, jobs: Sequence[JobHandle[Any]]) -> Said:
+        """Said at once; what came of them follows."""
+        self.awaited = [job.id for job in jobs] if len(jobs) <= MOST_AWAITED else ()
+        what = "Processing queued." if len(jobs) == 1 else f"Processing queued: {len(jobs):,} jobs."
+        return Said(what, job=jobs[0].id)
+
+    def came_of_it(self) -> Said | None:
+        places = [self.queue.store.where(id) for id in self.awaited]
+        if not places or any(place not in FINISHED for place in places if place is not None):
+            return None
+        found, ids, self.awaited = list[Job](), self.awaited, ()
+        for id in ids:
+            with suppress(JobNotFound):  # purged meanwhile
+                found.append(self.queue.store.get(id).job)
+        if not found:
+            return None
+        failed = [job for job in found if job.error is not None]
+        return Said(f"{wording.ended(found)}.", "error" if failed else "ok", job=(failed or found)[0].id)
+
     # -- one job
 
     @changes
     def do_retry(self, id: str = "") -> Said:
         job = self.queue.get(id).retry()
+        self.awaited = [job.id]
         return Said(f"{job.record.name or job.type} is queued again.", job=job.id)
 
     @changes
@@ -44,7 +76,7 @@ class Acting(Panel):
         options = {name: getattr(old, name) for name in KEPT if getattr(old, name)}
         job = self.queue.with_options(**options, force=True).enqueue(old.type, old.payload)
         self.open_id = job.id
-        return Said("Processing queued.", job=job.id)
+        return self.queued([job])
 
     @changes
     def do_notebook(self, id: str = "") -> Said:

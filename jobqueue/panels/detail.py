@@ -149,7 +149,8 @@ def failure(located: Located) -> str:
 
 
 def fold(title: str, inside: str, key: str, *, open_: bool = False) -> str:
-    return f'<details data-key="{key}"{" open" if open_ else ""}><summary>{title}</summary><pre tabindex="0">{inside}</pre></details>'
+    body = f'<summary>{title}</summary><pre tabindex="0">{inside}</pre>'
+    return f'<details data-key="{key}"{" open" if open_ else ""}>{body}</details>'
 
 
 def pretty_short(value: Any) -> str:

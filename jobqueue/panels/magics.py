@@ -6,6 +6,7 @@ They say the same as calls do, in fewer letters; `%%job?` tells all of one.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from jobqueue.queue.queue import Queue
 from jobqueue.queue.seen import WorkerHandle
 
 START = "%worker start --cells"
+PROJECT = re.compile(r"\s(-p|--project)\s+\S*$")
 WORDS = {"queue": (), "jobs": ("pending", "claimed", "done", "failed"), "worker": ("start", "stop", "status", "--cells")}
 
 
@@ -185,8 +187,11 @@ class JobMagics(Magics):
     def complete(self, shell: Any, event: Any) -> list[str]:
         """Words, types and projects that were seen lately, and files with handlers."""
         magic = event.line.lstrip("%").split(" ", 1)[0]
-        known = {job.record.type for job in self.current.jobs(limit=50)} if magic in ("jobs", "job") else set()
-        return sorted({*WORDS.get(magic, ()), *known})
+        lately = [job.record for job in self.current.jobs(limit=50)] if magic in ("jobs", "job") else []
+        projects = {job.project for job in lately if job.project is not None}
+        if PROJECT.search(event.line):
+            return sorted(projects)
+        return sorted({*WORDS.get(magic, ()), *projects, *(job.type for job in lately)})
 
 
 def register(shell: InteractiveShell) -> None:

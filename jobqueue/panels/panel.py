@@ -114,6 +114,10 @@ class Panel:
         """What is to be drawn, as plain data."""
         raise NotImplementedError
 
+    def came_of_it(self) -> Said | None:
+        """What is to be said of something that was begun from here, once it has come to its end."""
+        return None
+
     def texts(self, state: Any, told: Told) -> Mapping[str, str]:
         """The HTML of each part. `state` is None until something could be read."""
         raise NotImplementedError
@@ -133,8 +137,8 @@ class Panel:
     def hidden(self) -> bool:
         return self.view.shown is False
 
-    def refresh(self) -> None:
-        """Looks and draws, at once and on this thread."""
+    def refresh(self, *, answered: bool = False) -> None:
+        """Looks and draws, at once and on this thread. Where a command has just been `answered`, other news can wait."""
         with self.drawing:
             if self.closed:
                 return
@@ -143,6 +147,8 @@ class Panel:
                 require_folder(self.queue)
                 self.state = self.read()
                 self.told = replace(self.told, problem="")
+                if not answered and (news := self.came_of_it()) is not None:
+                    self.told = replace(self.told, said=replace(news, at=time.monotonic()))
             except Exception as error:
                 self.failed(error)
                 self.told = replace(self.told, problem=worded(error))
@@ -194,7 +200,7 @@ class Panel:
             self.told = replace(self.told, said=replace(said, at=time.monotonic()))
         if before is not None and self.told.armed is before:  # any other click lets the first one go
             self.told = replace(self.told, armed=None)
-        self.refresh()
+        self.refresh(answered=said is not None)
 
     def click(self, do: str, **words: Any) -> None:
         """What a click on an element of this panel does, and waits for it: for programs and tests."""

@@ -181,7 +181,11 @@ def failed_row(located: Located, place: int, now: datetime, told: Told, read_onl
     words = chip(reason_of(located), "failed") + since(job.finished_at, now, "Finished")
     again = "" if read_only else button("Retry", "retry", look="warn", id=job.id)
     trace = traceback_of(job)
-    below = details(problem, f'<pre class="jq-trace" tabindex="0">{trace}</pre>', f"trace {job.id}") if trace else f"<p>{problem}</p>"
+    below = (
+        details(problem, f'<pre class="jq-trace" tabindex="0">{trace}</pre>', f"trace {job.id}")
+        if trace
+        else f"<p>{problem}</p>"
+    )
     return line(located, words, again, f'<div class="jq-why">{below}</div>')
 
 

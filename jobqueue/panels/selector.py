@@ -130,12 +130,12 @@ class Selector(Acting):
         forced = self.force and developer_mode()
         batch = asked.enqueue(self.payload, force=forced, **({} if forced else {"idempotency_key": True}))
         self.chosen.clear()
-        made = sum(job.created for job in batch)
+        made = [job for job in batch if job.created]
         if not len(batch):
             return Said("Nothing to do: all of it is processed.", "info")
         if not made:
             return Said("Job already running.", "info", job=batch[0].id)
-        return Said("Processing queued." if made == 1 else f"Processing queued: {made:,} jobs.", job=batch[0].id)
+        return self.queued(made)
 
 
 def plain(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from jobqueue.model.job import Job
@@ -65,6 +67,26 @@ def problem_of(job: Job, reason: str | None) -> str:
         return ""
     said = first_line(job.error.message)
     return f"{job.error.type}: {said}" if job.error.type else said or job.error.reason
+
+
+def ended(jobs: Sequence[Job]) -> str:
+    """What came of jobs that have ended: `8 cards generated`, `scan is done`, `3 jobs are done, 1 failed`."""
+    failed = [job for job in jobs if job.error is not None]
+    if len(jobs) == 1:
+        name = jobs[0].name or jobs[0].type
+        return f"{name} failed: {problem_of(jobs[0], None)}" if failed else generated(jobs) or f"{name} is done"
+    done = len(jobs) - len(failed)
+    said = generated(jobs) or f"{count(done, 'job')} {'is' if done == 1 else 'are'} done"
+    return f"{said}, {len(failed):,} failed" if failed else said
+
+
+def generated(jobs: Sequence[Job]) -> str:
+    """What handlers counted, but for tokens, which are a cost; nothing where they counted nothing."""
+    sums = Counter[str]()
+    for job in jobs:
+        sums.update({name: round(value) for name, value in job.metrics.items() if value == round(value) and name != "tokens"})
+    counted = [f"{number:,} {name}" for name, number in sums.items() if number > 0]
+    return f"{', '.join(counted)} generated" if counted else ""
 
 
 def due_in(moment: datetime | None, now: datetime) -> str:

@@ -121,7 +121,10 @@ def test_completion(shell: InteractiveShell, queue: Queue) -> None:
     assert queue[job.id] == job
     with provisionalcompleter():
         found = [completion.text for completion in shell.Completer.completions("%jobs ", 6)]
+        queue.with_options(project="p1").enqueue("scan", {})
+        ours = [completion.text for completion in shell.Completer.completions("%jobs -p ", 9)]
     assert {"scan", "pending"} <= set(found)
+    assert "p1" in ours
 
 
 def test_help_is_complete(shell: InteractiveShell) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobqueue import Queue, analytics, handler, panels
+from jobqueue import JobContext, Queue, analytics, constant, handler, panels
 from jobqueue.panels.selector import Selector
 
 
-@handler(subject="commit", pipeline_version="3")
-def cards(commit: str) -> dict[str, int]:
+@handler(subject="commit", pipeline_version="3", retry=constant("0s", attempts=1))
+def cards(commit: str, ctx: JobContext) -> dict[str, int]:
+    if commit == "bad":
+        raise ValueError("no <cards>")
+    ctx.metric("cards", 8)
+    ctx.metric("tokens", 1234)
     return {"cards": 8}
 
 
@@ -43,6 +47,39 @@ def test_process_makes_a_job_for_each_that_needs_one(selector: Selector, queue: 
     queue.drain([cards], progress=False)
     selector.click("process")
     assert "all of it is processed" in selector.view.status
+
+
+def test_what_came_of_it_is_said_once_with_a_link(selector: Selector, queue: Queue) -> None:
+    selector.click("choose", id="3", value=True)
+    selector.click("process")
+    (job,) = queue.jobs("pending", type="cards")
+    selector.refresh()
+    assert "Processing queued." in selector.view.status
+    queue.drain([cards], progress=False)
+    selector.refresh()
+    assert "8 cards generated." in selector.view.status
+    assert job.id in selector.view.status
+    selector.click("dismiss")
+    assert "cards generated" not in selector.view.status
+    selector.click("process")
+    queue.drain([cards], progress=False)
+    selector.refresh()
+    assert "16 cards generated." in selector.view.status
+
+
+def test_what_failed_is_said_with_a_link_to_it(queue: Queue) -> None:
+    with panels.selector(analytics.coverage(queue, ["a", "bad"], cards), every=None) as selector:
+        selector.click("process")
+        queue.drain([cards], progress=False)
+        selector.refresh()
+        assert "8 cards generated, 1 failed." in selector.view.status
+        (failed,) = queue.jobs("failed")
+        assert failed.id in selector.view.status
+        with panels.dashboard(queue, every=None) as dashboard:
+            dashboard.click("retry", id=failed.id)
+            queue.drain([cards], progress=False)
+            dashboard.refresh()
+            assert "cards failed: ValueError: no &lt;cards&gt;." in dashboard.view.status
 
 
 def test_the_chosen_ones_alone(selector: Selector, queue: Queue) -> None:

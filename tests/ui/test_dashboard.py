@@ -168,9 +168,9 @@ def test_a_cell_that_runs_again_and_a_reload(world: World, notebook: Any, lab: L
     notebook(world.cell, count, name="again.ipynb")
     tile(page, "done", 3)
     left = []
-    for _ in range(6):
+    for _ in range(20):
         run_cells(page)
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(50)
         texts = page.locator(".jp-OutputArea-output").all_inner_texts()
         left += [re.search(r"LEFT (\d+) (\d+)", text).groups() for text in texts if "LEFT" in text]
     assert len(set(left[1:])) == 1, left
