@@ -9,7 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobqueue.errors import Discard, JobCancelled, JobFailed, JobNotFound, JobQueueError, Retry, ScheduleNotFound, Snooze
+    from jobqueue.errors import (
+        Discard,
+        InvalidJob,
+        JobCancelled,
+        JobFailed,
+        JobNotFound,
+        JobQueueError,
+        Retry,
+        ScheduleNotFound,
+        Snooze,
+    )
     from jobqueue.model.retry import constant, exponential
     from jobqueue.queue.batch import Batch
     from jobqueue.queue.context import JobContext, current_job
@@ -39,6 +49,7 @@ HOMES = {
     "exponential": "jobqueue.model.retry",
     "Worker": "jobqueue.worker.worker",
     "Discard": "jobqueue.errors",
+    "InvalidJob": "jobqueue.errors",
     "JobCancelled": "jobqueue.errors",
     "JobFailed": "jobqueue.errors",
     "JobNotFound": "jobqueue.errors",
@@ -51,6 +62,7 @@ HOMES = {
 __all__ = [
     "Batch",
     "Discard",
+    "InvalidJob",
     "JobCancelled",
     "JobContext",
     "JobFailed",

@@ -136,7 +136,7 @@ def percent(share: Any) -> str:
 
 
 def rate(value: Any) -> str:
-    return "–" if missing(value) else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+    return "–" if missing(value) else f"{value:,.{2 if value < 1 else 3}g}" if value < 1000 else f"{value:,.0f}"
 
 
 def span(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from .conftest import Lab, opened, run_cells
+from .conftest import THEME, Lab, opened, run_cells
 
 HANDLERS = """
 import time
@@ -37,6 +37,8 @@ dashboard = panels.dashboard(queue)
 dashboard
 """
 
+
+CHANGE_THEME = "async (theme) => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }"
 
 MORE = """
 import warnings
@@ -228,12 +230,13 @@ def test_everybody_can_use_the_panels(world: World, notebook: Any, theme: str) -
         "from jobqueue import analytics\npanels.developer_mode(True)\n"
         "panels.selector(analytics.coverage(queue, ['a', 'b', 'c'], type='scan'))",
     )
-    page.evaluate("async (theme) => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }", theme)
+    page.evaluate(CHANGE_THEME, theme)
     page.locator(".jq-grid tr[data-id]").first.wait_for(timeout=20_000)
     page.locator(".jq-dashboard .jq-failed .jq-name").first.click()
     page.locator(".jq-dashboard .jq-job").wait_for(timeout=20_000)
     page.get_by_role("button", name="Purge all").first.click()
     found = axe.run(page, context=".jq-panel", options={"resultTypes": ["violations"]})
+    page.evaluate(CHANGE_THEME, THEME)  # it is kept, for those who come later
     said = [
         (one["id"], node["html"][:200], node["failureSummary"]) for one in found.response["violations"] for node in one["nodes"]
     ]
