@@ -41,8 +41,8 @@ lab: $(BIN)/.installed-notebook  ## JupyterLab on the dashboard, with a worker o
 AT_ONCE ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$(( n < 8 ? n + 1 : 8 )))
 test: $(BIN)/.installed-dev  ## run the tests, AT_ONCE at a time (those in a browser where Chromium is there, or can be installed)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get install -qq -y --no-install-recommends chromium || { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; }; } >/dev/null 2>&1; } || true
-	@$(BIN)/pytest -n $(AT_ONCE) --dist worksteal -m 'not slow and not alone'
-	@$(BIN)/pytest -m 'alone and not slow'
+	@$(BIN)/pytest -rs -n $(AT_ONCE) --dist worksteal -m 'not slow and not alone'
+	@$(BIN)/pytest -rs -m 'alone and not slow'
 
 check: lint types test  ## everything that must hold: style, types, floors, tests
 
