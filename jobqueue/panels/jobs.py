@@ -55,8 +55,10 @@ class Tabling(Acting):
         return Shown(found, sum(self.glancing.census.counts.values()))
 
     def go_on_soon(self) -> None:
-        """Somebody waits for all jobs to be read: the next slice comes after what else was asked for meanwhile."""
-        if not self.going_on:
+        """The next slice of all jobs: where somebody waits for them, after what else was asked for meanwhile."""
+        if not self.listing.awaited:
+            refresh.REFRESHER.hurry(self)
+        elif not self.going_on:
             self.going_on = True
             refresh.REFRESHER.command(self.go_on)
 
@@ -93,7 +95,7 @@ class Tabling(Acting):
 
     def do_facets(self) -> None:
         """Types, projects and batches to choose from, where there are too many jobs to read them unasked."""
-        self.listing.read_all()
+        self.listing.facets_wanted = True
 
     def do_choose(self, ids: Any = (), value: bool = False) -> None:
         self.listing.choose([str(id) for id in ids], bool(value))

@@ -16,10 +16,11 @@ from jobqueue.panels.rows import KnownRows, Row, row_of
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
 
-FEW = 20_000
-"""So many jobs are read without being asked, once the panel is seen: in a second, and their facets can be chosen from."""
-FEW_WITHIN, SLICE = 2.0, 0.25
-"""Seconds that a refresh reads at most: few jobs at once, else so long that a click between two slices is answered soon."""
+FEW, MANY = 20_000, 300_000
+"""So many jobs are read without being asked, once the panel is seen: in a second, or by and by, a little in each refresh."""
+FEW_WITHIN, SLICE, LITTLE = 2.0, 0.25, 0.05
+"""Seconds that a refresh reads at most: few jobs at once; of more so much that a click between two slices is answered soon,
+where somebody waits for them, and else hardly anything."""
 COLUMNS = ("made", "status", "name", "type", "project", "batch", "attempts", "run", "finished", "error")
 
 
@@ -64,6 +65,8 @@ class Listing:
         self.done_for: tuple[Query, int, int] | None = None
         self.chosen: set[str] = set()
         self.all_chosen = False
+        self.facets_wanted = False
+        """Somebody wants to choose by type, project or batch."""
 
     # -- what matches
 
@@ -92,24 +95,29 @@ class Listing:
         """Who has just asked has an answer from what is known; what is new of it comes with the next refresh."""
         known = self.known
         if known.reading is not None:
-            known.go_on(SLICE)
+            known.go_on(SLICE if self.awaited else LITTLE)
             if known.reading is None:
                 self.done_for = None  # now all is known: what is shown was made of less
         elif not known.whole:
-            few = sum(self.census.counts.values()) <= FEW
-            if not self.query.by_names or (self.done_for is not None and few):
+            total = sum(self.census.counts.values())
+            if self.awaited or (self.done_for is not None and total <= MANY):
                 known.begin()
-                if few:
+                if total <= FEW:
                     known.go_on(FEW_WITHIN)
         elif self.query.by_names or asked_anew:
             known.read_some()
         else:
             known.read_the_rest()
 
-    def read_all(self) -> None:
-        """Somebody wants to choose by type, project or batch."""
-        if not self.known.whole and self.known.reading is None:
-            self.known.begin()
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for what only a row of each job tells."""
+        return self.facets_wanted or not self.query.by_names
+
+    @property
+    def share_read(self) -> float | None:
+        """How much is read of what somebody waits for; None where nobody does."""
+        return self.known.share_read if self.awaited else None
 
     def by_names(self) -> Sequence[str]:
         wanted = [self.census.ids[status] for status in Status if self.query.status in ("", status.value)]

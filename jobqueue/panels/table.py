@@ -72,7 +72,7 @@ class Rows:
 
 def nothing(listing: Listing) -> str:
     """Said where there are no rows."""
-    if listing.known.share_read is not None:
+    if listing.share_read is not None:
         return "None so far: the jobs are being read."
     return "No job matches." if filtered(listing) else "No jobs yet."
 
@@ -102,7 +102,7 @@ def toolbar(listing: Listing, total: int, told: Told, read_only: bool) -> str:
         data_live=True,
     )
     picks = pick("status", [(status.value, len(listing.census.ids[status])) for status in Status], query.status, WORDS)
-    share = listing.known.share_read
+    share = listing.share_read
     if not listing.known.whole and share is None:
         words = {"type": "button", "class_": "jq-button", "data_do": "facets", "title": "Reads every job once"}
         picks += tag("button", "by type, project, batch …", **words)

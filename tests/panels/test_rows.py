@@ -151,20 +151,38 @@ def test_a_look_that_was_missed_is_noticed(known: KnownRows, filled: Queue) -> N
     assert known.lost
 
 
-def test_many_jobs_are_not_read_unasked(filled: Queue, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_very_many_jobs_are_not_read_unasked(filled: Queue, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing_module, "FEW", 6)
+    monkeypatch.setattr(listing_module, "MANY", 6)
     listing = Listing(filled, census)
     for _ in range(3):
         listing.refresh()
     assert not listing.known.whole
     monkeypatch.setattr(listing_module, "FEW", 7)
+    monkeypatch.setattr(listing_module, "MANY", 7)
     listing.refresh()
     assert listing.known.values("type") == [("scan", 5), ("extract", 2)]
 
 
-def test_they_are_read_at_a_click_in_slices_and_it_says_how_far(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_are_read_by_and_by_and_nothing_is_said_of_it(
+    filled: Queue, census: Census, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listing_module, "FEW", 0)
-    monkeypatch.setattr(listing_module, "SLICE", 0.0)
+    monkeypatch.setattr(listing_module, "LITTLE", 0.0)
+    listing = Listing(filled, census)
+    listing.refresh()
+    read = []
+    while not listing.known.whole:
+        listing.refresh()
+        read.append(listing.known.so_far)
+        assert listing.share_read is None
+    assert read[:4] == [0, 1, 2, 3]
+    assert listing.known.values("type") == [("scan", 5), ("extract", 2)]
+
+
+def test_they_are_read_at_a_click_in_slices_and_it_says_how_far(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FEW", "MANY", "SLICE"):
+        monkeypatch.setattr(listing_module, name, 0)
     monkeypatch.setattr(Tabling, "go_on_soon", lambda panel: None)
     filled.enqueue_many("many", [{"n": n} for n in range(50)])  # the refresher reads some, too
     with panels.jobs(filled, every=None) as table:
@@ -184,8 +202,8 @@ def test_they_are_read_at_a_click_in_slices_and_it_says_how_far(filled: Queue, m
 def test_a_filter_is_answered_before_all_is_read_and_comes_to_an_end_by_itself(
     filled: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing_module, "FEW", 0)
-    monkeypatch.setattr(listing_module, "SLICE", 0.0)
+    for name in ("FEW", "MANY", "SLICE"):
+        monkeypatch.setattr(listing_module, name, 0)
     with panels.jobs(filled, every=None) as table:
         table.click("filter", what="type", value="extract")
         deadline = time.monotonic() + 20
