@@ -435,7 +435,7 @@ def assert_same(row: dict[str, Any], expected: dict[str, Any]) -> None:
             assert got == pytest.approx(float(value), rel=1e-12), name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(rows, st.sampled_from(["jobs", "attempts"]))
 def test_any_history_adds_up_as_in_plain_python(made: list[dict[str, Any]], count: str) -> None:
     frame, start = frame_of(made), NOW - timedelta(minutes=300)

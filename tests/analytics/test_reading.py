@@ -21,7 +21,7 @@ from jobqueue import Queue, analytics
 from . import reference
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def same(found: pd.DataFrame, expected: pd.DataFrame, by: Sequence[str]) -> None:

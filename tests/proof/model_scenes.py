@@ -53,7 +53,7 @@ SCENES = {
     "cancelled, power cut": Scene(WAITING, (CANCELLER,), (), 1, 1),
     "retried and purged, killed": Scene(FINISHED, (RETRIER, PURGER), (), 1),
     "retried and purged, power cut": Scene(FINISHED, (RETRIER, PURGER), (), 0, 1),
-    "retried, cancelled and worked": Scene(FINISHED, (RETRIER, CANCELLER, worker("w", "done")), ("w")),
+    "retried, cancelled and worked": Scene(FINISHED, (RETRIER, Process("c", "cancel", ("x", 1)), worker("w", "done")), ("w")),
     "purged while it ends": Scene(WAITING, (worker("w", "done"), PURGER), ("w"), 1),
     "moved away by hand": Scene(WAITING, (worker("w", "done"), hand(f"{W}/x", "failed/x")), ("w",), 1),
     "asked for again by hand": Scene(FINISHED, (hand("done/x", "pending/x"), worker("w", "done"), PURGER), ("w"), 1),
@@ -68,6 +68,7 @@ SCENES = {
 }
 RETRIED_MEANWHILE = Scene(RECORDED, (rescuer("s", "w"), CANCELLER, RETRIER, worker("v", "again")), ("w", "v"))
 LARGE = {
+    "retried, cancelled twice over and worked": Scene(FINISHED, (RETRIER, CANCELLER, worker("w", "done")), ("w")),
     "two workers and a canceller, killed": Scene(
         WAITING, (worker("w", "again"), worker("v", "done"), CANCELLER), ("w", "v"), 1
     ),

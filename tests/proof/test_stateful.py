@@ -277,7 +277,7 @@ class Machine(RuleBasedStateMachine):
 
 
 DEFAULT = settings(
-    max_examples=200,
+    max_examples=130,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
