@@ -23,8 +23,8 @@ from .crash_audit import Ledger, audit, places, work_off
 from .crash_children import ENDED, count_steps, crash_after, in_child
 from .crash_scenes import OPERATIONS, Scene
 
-EACH = 37
-"""In the usual run each first step meets every 37th second step, each time with another beginning."""
+EACH = 53
+"""In the usual run each first step meets every 53rd second step, each time with another beginning."""
 
 
 @pytest.fixture(params=OPERATIONS)

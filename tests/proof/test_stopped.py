@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -105,11 +105,22 @@ STOPPING = [name for name in OPERATIONS if name not in ("set-aside", "snoozed", 
 
 
 @pytest.mark.parametrize("operation", STOPPING)
+def test_nobody_waits_for_a_process_that_is_stopped(operation: str, tmp_path: Path) -> None:
+    """At every other step: the odd ones of one operation, the even ones of the next."""
+    stop_at_steps(operation, tmp_path, count(STOPPING.index(operation) % 2, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", STOPPING)
 def test_nobody_waits_for_a_process_that_is_stopped_at_any_step(operation: str, tmp_path: Path) -> None:
+    stop_at_steps(operation, tmp_path, count())
+
+
+def stop_at_steps(operation: str, tmp_path: Path, steps: Iterable[int]) -> None:
     prepare, operate = OPERATIONS[operation]
     before = Scene(tmp_path / "before", "relaxed")
     assert os.waitpid(fork(lambda: prepare(before, before.open())), 0)[1] == 0
-    for step in count():
+    for step in steps:
         scene = before.copy(tmp_path / f"q{step}")
         child = Stopped(step, lambda scene=scene: operate(scene, scene.open()))
         if not child.reached:
