@@ -81,7 +81,7 @@ hostile: $(BIN)/.installed-dev  ## drop HOSTILE files that are no jobs, with goo
 
 proof: $(BIN)/.installed-dev  ## every crash after every crash, real power cuts, 200 workers (some minutes; root sees more)
 	@command -v mkfs.xfs >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -qq -y xfsprogs >/dev/null; } || true
-	@$(BIN)/pytest -m slow tests/proof -rs
+	@$(BIN)/pytest -m slow -n $(AT_ONCE) --dist worksteal tests/proof -rs
 
 storm: $(BIN)/.installed-dev  ## minutes of producers, workers and SIGKILL, then an audit of every job
 	@$(BIN)/pytest -m slow tests/storm

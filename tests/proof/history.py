@@ -240,7 +240,8 @@ def restore(state: State) -> State | None:
 
 
 def mark(state: State) -> State | None:
-    return state._replace(asked=True) if state.status in ("claimed", "held") else None
+    """A pending one, too: a claimer that had it in its hands for a moment sees the mark, and ends it without handing it out."""
+    return state._replace(asked=True) if state.status in ("claimed", "held", "pending") else None
 
 
 def mark_running(state: State) -> State | None:

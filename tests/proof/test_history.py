@@ -33,6 +33,11 @@ ONCE = told("done", 1, (), "done", (1, "done"))
 RETRIED = told("pending", 0, ("done",), "", (1, "done"))
 
 RIGHT = {
+    "ended by a claimer that had it in its hands for a moment": (
+        PENDING,
+        calls("0 1-2 cancel cancelling"),
+        told("failed", 0, (), "cancelled"),
+    ),
     "one wins a claim": (PENDING, calls("0 1-5 claim got", "0 6-7 finish ok done", "1 1-9 status status done"), ONCE),
     "a cancel and a claim at once": (
         PENDING,
@@ -87,6 +92,11 @@ WRONG = {
     ),
     "an attempt twice in the journal": (DONE, [], told("done", 1, (), "done", (1, "done"), (1, "done"))),
     "a retry undone": (FAILED, calls("0 1-2 retry changed"), FAILED.told()),
+    "run although a cancel was promised": (
+        PENDING,
+        calls("0 1-2 cancel cancelling", "1 3-4 claim got", "1 5-6 finish ok done"),
+        ONCE,
+    ),
     "restored twice": (DONE, calls("0 1-2 purge changed", "0 3-8 restore changed", "1 3-8 restore changed"), DONE.told()),
 }
 
