@@ -83,7 +83,8 @@ def tiles(glance: Glance | None) -> str:
 
 
 def small_print(glance: Glance) -> dict[str, str]:
-    busy = f"{wording.count(len(glance.workers), 'worker')}, {sum(worker.concurrency for worker in glance.workers)} slots"
+    slots = sum(worker.concurrency for worker in glance.workers)
+    busy = f"{wording.count(len(glance.workers), 'worker')}, {wording.count(slots, 'slot')}"
     waits = since(glance.oldest, glance.now, "oldest") if glance.oldest is not None else ""
     delayed = f"{glance.delayed:,} delayed" if glance.delayed else ""
     rates = {name: text(f"{rate:,.0f} a minute") for name, rate in glance.rates.items() if rate >= 0.5}
