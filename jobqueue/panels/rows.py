@@ -19,8 +19,9 @@ from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
 
 FACETS = ("type", "project", "batch")
-AT_ONCE = 40
-"""Rows that one refresh reads anew; the next goes on."""
+AT_ONCE, BUSY = 40, 100
+"""Rows that one refresh reads anew, and the next goes on; a fourth of them where so many jobs have just moved that to follow
+them takes its time."""
 
 MOST_VALUES = 200
 """To choose from, of a facet."""
@@ -139,7 +140,7 @@ class KnownRows:
             self.stale[id] = None
 
     def read_some(self) -> None:
-        for id in list(self.stale)[:AT_ONCE]:
+        for id in list(self.stale)[: AT_ONCE if len(self.census.touched) < BUSY else AT_ONCE // 4]:
             del self.stale[id]
             try:
                 self.put(row_of(self.queue.store.get(id)))
