@@ -29,6 +29,8 @@ def rescuer(name: str, *owners: str) -> Process:
 
 RETRIER, PURGER = Process("t", "retry", ("x",)), Process("p", "purge", ("x",))
 CANCELLER = Process("c", "cancel", ("x", 2))
+ONCE_CANCELLER = Process("c", "cancel", ("x", 1))
+"""Gives up where the job moves on between its mark and its look: less to search through."""
 
 
 def hand(source: str, target: str) -> Process:
@@ -53,7 +55,7 @@ SCENES = {
     "cancelled, power cut": Scene(WAITING, (CANCELLER,), (), 1, 1),
     "retried and purged, killed": Scene(FINISHED, (RETRIER, PURGER), (), 1),
     "retried and purged, power cut": Scene(FINISHED, (RETRIER, PURGER), (), 0, 1),
-    "retried, cancelled and worked": Scene(FINISHED, (RETRIER, Process("c", "cancel", ("x", 1)), worker("w", "done")), ("w")),
+    "retried, cancelled and worked": Scene(FINISHED, (RETRIER, ONCE_CANCELLER, worker("w", "done")), ("w")),
     "purged while it ends": Scene(WAITING, (worker("w", "done"), PURGER), ("w"), 1),
     "moved away by hand": Scene(WAITING, (worker("w", "done"), hand(f"{W}/x", "failed/x")), ("w",), 1),
     "asked for again by hand": Scene(FINISHED, (hand("done/x", "pending/x"), worker("w", "done"), PURGER), ("w"), 1),
@@ -70,12 +72,12 @@ RETRIED_MEANWHILE = Scene(RECORDED, (rescuer("s", "w"), CANCELLER, RETRIER, work
 LARGE = {
     "retried, cancelled twice over and worked": Scene(FINISHED, (RETRIER, CANCELLER, worker("w", "done")), ("w")),
     "two workers and a canceller, killed": Scene(
-        WAITING, (worker("w", "again"), worker("v", "done"), CANCELLER), ("w", "v"), 1
+        WAITING, (worker("w", "again"), worker("v", "done"), ONCE_CANCELLER), ("w", "v"), 1
     ),
     "a worker, a canceller and a rescuer, killed": Scene(
-        WAITING, (worker("w", "again"), rescuer("s", "w"), CANCELLER), ("w",), 1
+        WAITING, (worker("w", "again"), rescuer("s", "w"), ONCE_CANCELLER), ("w",), 1
     ),
-    "all three operators": Scene(FINISHED, (RETRIER, PURGER, CANCELLER), (), 1),
+    "all three operators": Scene(FINISHED, (RETRIER, PURGER, ONCE_CANCELLER), (), 1),
     "enqueued, worked and purged, power cut": Scene((), (enqueuer(*ONE), worker("w", "done"), PURGER), ("w"), 1, 1),
 }
 
