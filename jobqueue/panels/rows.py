@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from heapq import nsmallest
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jobqueue.analytics.jobs import told_and_untold
@@ -20,8 +21,8 @@ from jobqueue.store.base import Located
 
 FACETS = ("type", "project", "batch")
 AT_ONCE, BUSY = 40, 100
-"""Rows that one refresh reads anew, and the next goes on; a fourth of them where so many jobs have just moved that to follow
-them takes its time."""
+"""Rows that one refresh reads anew, and the next goes on; none where so many jobs have just moved that to follow them takes
+its time."""
 
 MOST_VALUES = 200
 """To choose from, of a facet."""
@@ -135,12 +136,13 @@ class KnownRows:
             self.stale.pop(id, None)
             return
         if row is not None and row.status != status.value:
-            self.put(row._replace(status=status.value))
+            self.rows[id] = row._replace(status=status.value)  # of which no facet counts anything
+            self.version += 1
         if row is None or status is Status.PENDING or status in FINISHED:
             self.stale[id] = None
 
     def read_some(self) -> None:
-        for id in list(self.stale)[: AT_ONCE if len(self.census.touched) < BUSY else AT_ONCE // 4]:
+        for id in list(islice(self.stale, AT_ONCE if len(self.census.touched) < BUSY else 0)):
             del self.stale[id]
             try:
                 self.put(row_of(self.queue.store.get(id)))
