@@ -9,12 +9,13 @@ from typing import Any
 
 from jobqueue.errors import JobNotFound
 from jobqueue.model.job import Job
-from jobqueue.model.status import FINISHED
+from jobqueue.model.status import Status
 from jobqueue.panels import wording
 from jobqueue.panels.panel import Panel, Said, changes
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.handle import JobHandle
 
+UNFINISHED = (Status.PENDING, Status.CLAIMED)
 MOST_AWAITED = 1000
 """Of more jobs that were queued at once nothing is said in the end: their batch shows it."""
 
@@ -38,8 +39,7 @@ class Acting(Panel):
         return Said(what, job=jobs[0].id)
 
     def came_of_it(self) -> Said | None:
-        places = [self.queue.store.where(id) for id in self.awaited]
-        if not places or any(place not in FINISHED for place in places if place is not None):
+        if not self.awaited or any(self.queue.store.where(id) in UNFINISHED for id in self.awaited):
             return None
         found, ids, self.awaited = list[Job](), self.awaited, ()
         for id in ids:
