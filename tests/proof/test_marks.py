@@ -12,13 +12,21 @@ import pytest
 from jobqueue.model.job import Job
 from jobqueue.model.transition import Run, complete
 from jobqueue.store import verbs
-from jobqueue.store.base import Change, WorkerInfo
+from jobqueue.store.base import Change, Claim, WorkerInfo
 from jobqueue.store.moving import Outcome
 from jobqueue.store.spool import Spool
 
 
 def info() -> WorkerInfo:
     return WorkerInfo(owner="", host="here", pid=os.getpid(), started_at=datetime.now(timezone.utc))
+
+
+def with_a_claim(path: Path) -> tuple[Spool, str, Claim]:
+    spool = Spool(path, durability="relaxed")
+    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
+    owner = spool.join(info())
+    (claim,) = spool.claim(owner)
+    return spool, owner, claim
 
 
 def test_a_cancel_during_a_rescue_still_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,10 +56,7 @@ def test_a_cancel_that_comes_after_the_end_stands_in_the_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker has taken marks away and has not moved the job yet: who marks it now sees its end, and leaves no mark."""
-    spool = Spool(tmp_path / "q", durability="relaxed")
-    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
-    owner = spool.join(info())
-    (claim,) = spool.claim(owner)
+    spool, owner, claim = with_a_claim(tmp_path / "q")
     changes: list[Change] = []
     original = spool.moving.publish
 
@@ -71,10 +76,7 @@ def test_a_mark_that_the_end_of_an_earlier_round_took_along_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job ends, is retried and claimed between the mark and the look: what is seen is a round that has no mark."""
-    spool = Spool(tmp_path / "q", durability="relaxed")
-    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
-    owner = spool.join(info())
-    (claim,) = spool.claim(owner)
+    spool, owner, claim = with_a_claim(tmp_path / "q")
     original = spool.moving.mark_cancel
 
     def mark(name: str, message: str) -> None:
@@ -92,10 +94,7 @@ def test_a_mark_that_the_end_of_an_earlier_round_took_along_is_made_again(
 
 def test_a_refused_cancel_takes_nobody_elses_mark_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It saw the job done; by now that was retried and claimed, and another has been told that it is asked to stop."""
-    spool = Spool(tmp_path / "q", durability="relaxed")
-    spool.put([Job(id="a", type="scan", created_at=datetime.now(timezone.utc))], given_ids=True)
-    owner = spool.join(info())
-    (claim,) = spool.claim(owner)
+    spool, owner, claim = with_a_claim(tmp_path / "q")
     look, answers = spool.verbs.look, []
 
     def look_once(id: str) -> Any:
