@@ -89,7 +89,10 @@ class Census:
         return found
 
     def status_of(self, id: str) -> Status | None:
-        return next((status for status, ids in self.ids.items() if id in ids), None)
+        for status, ids in self.ids.items():
+            if id in ids:
+                return status
+        return None
 
     def delayed(self, now: datetime) -> int:
         """How many wait for a time that their names tell."""

@@ -143,7 +143,7 @@ def failure(located: Located) -> str:
     job = located.job
     if job.last_error is None:
         return ""
-    said = f'<p class="jq-error">{text(wording.problem_of(job, None) or job.last_error.message)}</p>'
+    said = f'<p class="jq-error">{text(wording.problem_of(job.error, None) or job.last_error.message)}</p>'
     trace = traceback_of(job)
     return said + (fold("Traceback", trace, "trace", open_=True) if trace else "")
 

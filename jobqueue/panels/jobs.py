@@ -56,7 +56,7 @@ class Tabling(Acting):
 
     def go_on_soon(self) -> None:
         """The next slice of all jobs: where somebody waits for them, after what else was asked for meanwhile."""
-        if not self.listing.awaited:
+        if not self.listing.needs_rows:
             refresh.REFRESHER.hurry(self)
         elif not self.going_on:
             self.going_on = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from jobqueue.model.status import Status
@@ -14,13 +15,10 @@ from jobqueue.panels.census import Census, made_at
 from jobqueue.panels.pace import Pace
 from jobqueue.panels.rows import KnownRows, Row, row_of
 from jobqueue.queue.queue import Queue
-from jobqueue.store.base import Located
+from jobqueue.store.base import Located, digest
 
-FEW, MANY = 20_000, 300_000
-"""So many jobs are read without being asked, once the panel is seen: in a second, or by and by, a little in each refresh."""
-FEW_WITHIN, SLICE, LITTLE = 2.0, 0.25, 0.05
-"""Seconds that a refresh reads at most: few jobs at once; of more so much that a click between two slices is answered soon,
-where somebody waits for them, and else hardly anything."""
+SLICE = 0.25
+"""Seconds that a refresh reads at most, so that a click between two of them is answered soon: 25,000 jobs."""
 COLUMNS = ("made", "status", "name", "type", "project", "batch", "attempts", "run", "finished", "error")
 
 
@@ -92,32 +90,32 @@ class Listing:
         return self.done_for is None or self.done_for[0] != self.query
 
     def read(self, asked_anew: bool) -> None:
-        """Who has just asked has an answer from what is known; what is new of it comes with the next refresh."""
+        """Jobs are read once the panel is seen; very many of them when somebody asks, who has an answer from what is known,
+        and the rest with the next refreshes."""
         known = self.known
         if known.reading is not None:
-            known.go_on(SLICE if self.awaited else LITTLE)
+            known.go_on(SLICE)
             if known.reading is None:
                 self.done_for = None  # now all is known: what is shown was made of less
         elif not known.whole:
-            total = sum(self.census.counts.values())
-            if self.awaited or (self.done_for is not None and total <= MANY):
+            if self.needs_rows or (self.done_for is not None and not known.many):
                 known.begin()
-                if total <= FEW:
-                    known.go_on(FEW_WITHIN)
+                if not known.many:
+                    known.go_on(SLICE)
         elif self.query.by_names or asked_anew:
             known.read_some()
         else:
             known.read_the_rest()
 
     @property
-    def awaited(self) -> bool:
+    def needs_rows(self) -> bool:
         """Whether somebody waits for what only a row of each job tells."""
         return self.facets_wanted or not self.query.by_names
 
     @property
     def share_read(self) -> float | None:
         """How much is read of what somebody waits for; None where nobody does."""
-        return self.known.share_read if self.awaited else None
+        return self.known.share_read if self.needs_rows else None
 
     def by_names(self) -> Sequence[str]:
         wanted = [self.census.ids[status] for status in Status if self.query.status in ("", status.value)]
@@ -125,14 +123,14 @@ class Listing:
 
     def by_rows(self) -> Sequence[str]:
         rows = self.known.rows.values()
-        column = COLUMNS.index(self.query.sort) + 1
-        found = sorted(filter(self.query.matches, rows), key=lambda row: (row[column], row.made), reverse=self.query.descending)
+        key = attrgetter(self.query.sort, "made")
+        found = sorted(filter(self.query.matches, rows), key=key, reverse=self.query.descending)
         return [row.id for row in found]
 
     # -- a window of it
 
     def window(self, start: int, count: int, read: Callable[[Iterable[str]], Iterable[Located]]) -> list[Row]:
-        return [row_of(located) for located in read(self.ids[start : start + count])]
+        return [row_of(digest(located)) for located in read(self.ids[start : start + count])]
 
     # -- what is chosen
 

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from heapq import nsmallest
 from itertools import islice
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from jobqueue.analytics.jobs import told_and_untold
-from jobqueue.errors import JobNotFound
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.panels.census import Census, made_at
 from jobqueue.panels.pace import Pace
 from jobqueue.panels.wording import first_line, problem_of
 from jobqueue.queue.queue import Queue
-from jobqueue.store.base import Located
+from jobqueue.store.base import Digest
 
 FACETS = ("type", "project", "batch")
-AT_ONCE, BUSY = 40, 100
-"""Rows that one refresh reads anew, and the next goes on; none where so many jobs have just moved that to follow them takes
-its time."""
+AT_ONCE = 1000
+"""Rows that one refresh reads anew, in some 10 ms, and the next goes on."""
+MANY = 300_000
+"""More jobs than these are read when somebody asks for them, and finished ones from the journal: one file, not a million."""
 
 MOST_VALUES = 200
 """To choose from, of a facet."""
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):  # the garbage collector would look through a hundred thousand of them
     """Texts are empty and numbers are -1 where there is nothing; times are in seconds since 1970."""
 
     id: str
@@ -42,6 +45,9 @@ class Row(NamedTuple):
     run: float
     finished: float
     error: str
+
+
+faceted = attrgetter(*FACETS)
 
 
 class KnownRows:
@@ -68,11 +74,15 @@ class KnownRows:
 
     # -- every job once
 
+    @property
+    def many(self) -> bool:
+        return sum(self.census.counts.values()) > MANY
+
     def begin(self) -> None:
         """Reads every job anew; what is known stays until then."""
         self.stale, self.lost = {}, False
-        self.reading, self.spent = self.read_anew(), 0.0
         self.so_far, self.to_read = 0, sum(self.census.counts.values())
+        self.reading, self.spent = self.read_anew(), 0.0
 
     def go_on(self, seconds: float) -> None:
         """A slice of it."""
@@ -92,7 +102,7 @@ class KnownRows:
             self.so_far += 1
             status = self.census.status_of(row.id)
             if status is not None:  # it may have moved since it was read
-                self.put(row if row.status == status.value else row._replace(status=status.value))
+                self.put(row if row.status == status.value else replace(row, status=status.value))
             if time.monotonic() > until:
                 return False
         return True
@@ -104,13 +114,23 @@ class KnownRows:
         self.pace.made(self.spent)
 
     def read_anew(self) -> Iterator[Row]:
-        """Of what has finished the journal tells; the rest is opened, some 50 us each."""
-        known, unknown = told_and_untold(self.queue, tuple(Status))
-        self.to_read = len(known) + len(unknown)
-        yield from rows_of(known)
-        for id in unknown:
-            with suppress(JobNotFound):
-                yield row_of(self.queue.store.get(id))
+        if self.many:
+            known, unknown = told_and_untold(self.queue, tuple(Status))
+            self.to_read = len(known) + len(unknown)
+            yield from rows_of(known)
+        else:
+            unknown = [id for ids in self.census.ids.values() for id in ids]
+        yield from self.read(unknown)
+
+    def read(self, ids: Iterable[str]) -> Iterator[Row]:
+        """Where the census knows them to be. One that has moved on since will be heard of, and is stale then."""
+        here: dict[Status, list[str]] = {status: [] for status in Status}
+        for id in ids:
+            status = self.census.status_of(id)
+            if status is not None:
+                here[status].append(id)
+        for status, some in here.items():
+            yield from map(row_of, self.queue.store.digests((status,), some))
 
     @property
     def share_read(self) -> float | None:
@@ -136,18 +156,17 @@ class KnownRows:
             self.stale.pop(id, None)
             return
         if row is not None and row.status != status.value:
-            self.rows[id] = row._replace(status=status.value)  # of which no facet counts anything
+            self.rows[id] = replace(row, status=status.value)  # of which no facet counts anything
             self.version += 1
         if row is None or status is Status.PENDING or status in FINISHED:
             self.stale[id] = None
 
     def read_some(self) -> None:
-        for id in list(islice(self.stale, AT_ONCE if len(self.census.touched) < BUSY else 0)):
+        some = list(islice(self.stale, AT_ONCE))
+        for id in some:
             del self.stale[id]
-            try:
-                self.put(row_of(self.queue.store.get(id)))
-            except JobNotFound:
-                self.drop(id)
+        for row in self.read(some):
+            self.put(row)
 
     def read_the_rest(self) -> None:
         """In bulk where too much has happened to be read one by one, as often as that is cheap."""
@@ -157,10 +176,13 @@ class KnownRows:
             self.read_some()
 
     def put(self, row: Row) -> None:
-        self.drop(row.id)
+        known = self.rows.get(row.id)
         self.rows[row.id] = row
-        self.count(row, 1)
         self.version += 1
+        if known is None or faceted(known) != faceted(row):
+            self.count(row, 1)
+            if known is not None:
+                self.count(known, -1)
 
     def drop(self, id: str) -> None:
         row = self.rows.pop(id, None)
@@ -169,33 +191,31 @@ class KnownRows:
             self.version += 1
 
     def count(self, row: Row, one: int) -> None:
-        for name in FACETS:
-            value = getattr(row, name)
+        for counter, value in zip(self.facets.values(), faceted(row), strict=True):
             if value:
-                self.facets[name][value] += one
-                if not self.facets[name][value]:
-                    del self.facets[name][value]
+                counter[value] += one
+                if not counter[value]:
+                    del counter[value]
 
     def values(self, column: str) -> list[tuple[str, int]]:
         """The values of a column with their counts, the most frequent first; none before rows were read."""
         return nsmallest(MOST_VALUES, self.facets[column].items(), key=lambda one: (-one[1], one[0]))
 
 
-def row_of(located: Located) -> Row:
-    job = located.job
-    seconds = None if job.ran is None else job.ran.seconds
+def row_of(digest: Digest) -> Row:
+    seconds = None if digest.ran is None else digest.ran.seconds
     return Row(
-        job.id,
-        made_at(job.id),
-        located.status.value,
-        job.name or "",
-        job.type,
-        job.project or "",
-        job.batch or "",
-        job.attempts,
+        digest.id,
+        made_at(digest.id),
+        digest.status.value,
+        digest.name or "",
+        digest.type,
+        digest.project or "",
+        digest.batch or "",
+        digest.attempts,
         -1.0 if seconds is None else seconds,
-        -1.0 if job.finished_at is None else job.finished_at.timestamp(),
-        problem_of(job, located.reason),
+        -1.0 if digest.finished_at is None else digest.finished_at.timestamp(),
+        problem_of(digest.error, digest.rejected),
     )
 
 

@@ -178,7 +178,7 @@ def done_row(located: Located, place: int, now: datetime, told: Told, read_only:
 
 def failed_row(located: Located, place: int, now: datetime, told: Told, read_only: bool) -> str:
     job = located.job
-    problem = tag("span", text(wording.problem_of(job, located.reason)), class_="jq-error")
+    problem = tag("span", text(wording.problem_of(job.error, located.reason)), class_="jq-error")
     words = chip(reason_of(located), "failed") + since(job.finished_at, now, "Finished")
     again = "" if read_only else button("Retry", "retry", look="warn", id=job.id)
     trace = traceback_of(job)

@@ -57,7 +57,9 @@ class Rows:
         self.projects = self.projects or any(row.project for row in rows) or bool(listing.known.values("project"))
         page = {
             "start": self.start if self.start < len(listing.ids) else 0,
-            "rows": [{**{name: cut(value) for name, value in row._asdict().items()}, "id": row.id} for row in rows],
+            "rows": [
+                {**{name: cut(value) for name, value in msgspec.structs.asdict(row).items()}, "id": row.id} for row in rows
+            ],
             "total": len(listing.ids),
             "columns": [name for name in SHOWN if name != "project" or self.projects],
             "sort": listing.query.sort,

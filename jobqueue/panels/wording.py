@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from jobqueue.model.job import Job
+from jobqueue.model.job import Failure, Job
 from jobqueue.model.times import short
 
 TILES = (("pending", "Pending"), ("claimed", "Active"), ("done", "Done"), ("failed", "Failed"), ("total", "Total"))
@@ -59,14 +59,14 @@ def first_line(message: str) -> str:
     return next((line for line in message.splitlines() if line.strip()), "")
 
 
-def problem_of(job: Job, reason: str | None) -> str:
+def problem_of(error: Failure | None, rejected: str | None) -> str:
     """Why a job failed, in one line."""
-    if reason is not None:
-        return first_line(reason)
-    if job.error is None:
+    if rejected is not None:
+        return first_line(rejected)
+    if error is None:
         return ""
-    said = first_line(job.error.message)
-    return f"{job.error.type}: {said}" if job.error.type else said or job.error.reason
+    said = first_line(error.message)
+    return f"{error.type}: {said}" if error.type else said or error.reason
 
 
 def ended(jobs: Sequence[Job]) -> str:
@@ -74,7 +74,7 @@ def ended(jobs: Sequence[Job]) -> str:
     failed = [job for job in jobs if job.error is not None]
     if len(jobs) == 1:
         name = jobs[0].name or jobs[0].type
-        return f"{name} failed: {problem_of(jobs[0], None)}" if failed else generated(jobs) or f"{name} is done"
+        return f"{name} failed: {problem_of(jobs[0].error, None)}" if failed else generated(jobs) or f"{name} is done"
     done = len(jobs) - len(failed)
     said = generated(jobs) or f"{count(done, 'job')} {'is' if done == 1 else 'are'} done"
     return f"{said}, {len(failed):,} failed" if failed else said

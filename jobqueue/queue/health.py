@@ -15,7 +15,7 @@ healthy     none of these
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -212,7 +212,7 @@ def look(queue: Queue, now: datetime) -> Facts:
     )
 
 
-def due_by_type(digests: Sequence[Digest], now: datetime) -> dict[str, tuple[int, datetime]]:
+def due_by_type(digests: Iterable[Digest], now: datetime) -> dict[str, tuple[int, datetime]]:
     found: dict[str, tuple[int, datetime]] = {}
     for digest in digests:
         if (digest.run_after is None or digest.run_after <= now) and digest.type != NOT_A_JOB:

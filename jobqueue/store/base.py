@@ -14,7 +14,7 @@ from jobqueue.model.control import Control
 from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import Verdict
-from jobqueue.model.job import Job
+from jobqueue.model.job import Aware, Failure, Job, Ran
 from jobqueue.model.limit import Limit
 from jobqueue.model.retention import Resting
 from jobqueue.model.status import Status
@@ -60,23 +60,38 @@ class Page(msgspec.Struct, frozen=True):
     total: int
 
 
-class Digest(msgspec.Struct, frozen=True):
-    """What counting needs of a job. `reason` is that of a failed one, `rejected` for a dropped file that is no job."""
+class Digest(msgspec.Struct, omit_defaults=True, gc=False):
+    """What counting needs of a job, and a row of a table. `rejected` says why the file cannot be a job (a rejected drop)."""
 
-    status: Status
     type: str
+    id: str = ""
+    status: Status = Status.PENDING
+    name: str | None = None
     project: str | None = None
+    batch: str | None = None
     attempts: int = 0
-    run_after: datetime | None = None
-    created_at: datetime | None = None
-    reason: str | None = None
+    run_after: Aware | None = None
+    created_at: Aware | None = None
+    finished_at: Aware | None = None
+    error: Failure | None = None
+    ran: Ran | None = None
+    written_by: str | None = None
+    rejected: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, in one word."""
+        return "rejected" if self.rejected is not None else None if self.error is None else self.error.reason
+
+
+TAKEN_OVER = tuple(name for name in Digest.__struct_fields__ if name not in ("status", "rejected"))
 
 
 def digest(located: Located) -> Digest:
-    """What counting needs of it."""
+    """What counting and tables need of it."""
     job = located.job
-    reason = "rejected" if located.reason is not None else job.error.reason if job.error is not None else None
-    return Digest(located.status, job.type, job.project, job.attempts, job.run_after, job.created_at, reason)
+    same = {name: getattr(job, name) for name in TAKEN_OVER}
+    return Digest(**same, status=located.status, rejected=located.reason)
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -256,8 +271,11 @@ class Store(Protocol):
     def counts(self) -> dict[Status, int]:
         """How many jobs each status has."""
 
-    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
-        """One for each job of these statuses, unordered; cheap when asked again, for only what changed is read."""
+    def digests(self, statuses: Sequence[Status], ids: Iterable[str] | None = None) -> Iterable[Digest]:
+        """One for each job of these statuses, unordered; cheap when asked again, for only what changed is read.
+
+        With `ids`, those of them that have one of the statuses, each read as it is asked for and remembered by nobody.
+        """
 
     def judge(self, located: Located) -> Verdict:
         """Why a pending job may run now, or not: pause, time, parents, readability."""

@@ -90,7 +90,8 @@ def note_name(name: str, ending: str) -> str:
 
 def is_ours(name: str) -> bool:
     """Whether the name was made by this package, so that it says its place in the order by itself."""
-    return ID.fullmatch(job_id(name)) is not None and (not is_delayed_name(name) or read_stamp(name_time(name)) is not None)
+    found = ID.fullmatch(name, 0, len(name) - len(SUFFIX))
+    return found is not None and (not is_delayed_name(name) or read_stamp(name_time(name)) is not None)
 
 
 def is_delayed_name(name: str) -> bool:

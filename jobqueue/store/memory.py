@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import count
@@ -305,9 +305,10 @@ class MemoryStore:
     def counts(self) -> dict[Status, int]:
         return {status: len(self.ids(status)) for status in Status}
 
-    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
+    def digests(self, statuses: Sequence[Status], ids: Iterable[str] | None = None) -> list[Digest]:
         with self._changed:
-            return [digest(located) for located in self._jobs.values() if located.status in statuses]
+            known = self._jobs.values() if ids is None else [self._jobs[id] for id in ids if id in self._jobs]
+            return [digest(located) for located in known if located.status in statuses]
 
     def judge(self, located: Located) -> Verdict:
         with self._changed:

@@ -17,9 +17,9 @@ from jobqueue.model.retention import Resting
 from jobqueue.model.status import FINISHED, Status
 from jobqueue.model.told import shown_running
 from jobqueue.store import files
-from jobqueue.store.base import Digest, Located, Notes, Page, digest
+from jobqueue.store.base import Located, Notes, Page
 from jobqueue.store.folder import ROUNDS, Folder, Place
-from jobqueue.store.intake import LARGEST, Look, Mark, look
+from jobqueue.store.intake import LARGEST, Look, look
 from jobqueue.store.layout import (
     OPERATION,
     SUFFIX,
@@ -46,7 +46,6 @@ class Reading:
         self.limit = limit
         self.notes = notes
         self.foreign_keys: dict[tuple[Status, str, int], str] = {}
-        self.known_digests: dict[tuple[Status, str], tuple[Mark, Digest]] = {}
 
     def get(self, id: str) -> Located:
         for _ in range(ROUNDS):
@@ -182,26 +181,6 @@ class Reading:
             return os.stat(place.name, dir_fd=place.folder, follow_symlinks=False).st_ctime
         except OSError:
             return 0.0
-
-    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
-        """Files are never changed in place by us, so one that is the same inode with the same mtime is read once."""
-        kept: dict[tuple[Status, str], tuple[Mark, Digest]] = {}
-        for status in statuses:
-            for place in self.places(status):
-                try:
-                    seen = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
-                except OSError:
-                    continue
-                mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-                known = self.known_digests.get((status, place.name))
-                if known is None or known[0] != mark:
-                    located = self.read(place)
-                    if located is None:
-                        continue
-                    known = (mark, digest(located))
-                kept[(status, place.name)] = known
-        self.known_digests = {key: value for key, value in self.known_digests.items() if key[0] not in statuses} | kept
-        return [known[1] for known in kept.values()]
 
     def ids(self, status: Status) -> list[str]:
         names = self.folder.names(status)

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -36,6 +36,7 @@ from jobqueue.store.cache import FileCache
 from jobqueue.store.claiming import Claiming
 from jobqueue.store.commit import Scratch
 from jobqueue.store.derived import Cache, JournalFiles
+from jobqueue.store.digesting import Digesting
 from jobqueue.store.folder import Folder
 from jobqueue.store.journal import Journal
 from jobqueue.store.keeping import Keeping
@@ -98,6 +99,7 @@ class Spool:
         self.file_notes = FileNotes(self.folder, durable=durable, max_log_size=max_log_size)
         self.notes: Notes = self.file_notes
         self.reading = Reading(self.folder, max_file_size, self.notes)
+        self.digesting = Digesting(self.reading)
         self.recording = Recording(self.journal, self.notes, self.clock)
         self.owners = Owners(self.folder, self.locks, self.scratch)
         self.moving = Moving(self.folder, self.locks, self.scratch, self.owners, self.recording, self.clock, self.notes)
@@ -302,8 +304,8 @@ class Spool:
     def counts(self) -> dict[Status, int]:
         return self.reading.counts()
 
-    def digests(self, statuses: Sequence[Status]) -> list[Digest]:
-        return self.reading.digests(statuses)
+    def digests(self, statuses: Sequence[Status], ids: Iterable[str] | None = None) -> Iterable[Digest]:
+        return self.digesting.all(statuses) if ids is None else self.digesting.some(statuses, ids)
 
     def judge(self, located: Located) -> Verdict:
         if located.status is not Status.PENDING:

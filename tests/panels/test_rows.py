@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from jobqueue import Queue, panels
 from jobqueue.model.status import Status
@@ -17,6 +18,7 @@ from jobqueue.panels.census import Census
 from jobqueue.panels.jobs import Tabling
 from jobqueue.panels.listing import Listing
 from jobqueue.panels.rows import KnownRows, row_of
+from jobqueue.store.base import digest
 
 from .conftest import extract, scan
 
@@ -50,13 +52,13 @@ def look(known: KnownRows) -> None:
 def right(known: KnownRows) -> bool:
     """Whether each row is what the job's file says; the journal has microseconds, a file more."""
     queue = known.queue
-    truth = {job.id: row_of(queue.store.get(job.id)) for job in queue.jobs(limit=None)}
+    truth = {job.id: row_of(digest(queue.store.get(job.id))) for job in queue.jobs(limit=None)}
     return known.rows.keys() == truth.keys() and all(same(row, truth[id]) for id, row in known.rows.items())
 
 
 def same(one: rows_module.Row, other: rows_module.Row) -> bool:
     times = abs(one.run - other.run) < 1e-5 and abs(one.finished - other.finished) < 1e-5
-    return times and one._replace(run=0, finished=0) == other._replace(run=0, finished=0)
+    return times and replace(one, run=0, finished=0) == replace(other, run=0, finished=0)
 
 
 def test_all_is_read_once_and_then_followed(known: KnownRows, filled: Queue) -> None:
@@ -73,7 +75,7 @@ def test_all_is_read_once_and_then_followed(known: KnownRows, filled: Queue) -> 
 
 
 def test_where_a_job_lies_is_known_before_it_is_read(known: KnownRows, filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filled.store, "get", None)
+    monkeypatch.setattr(filled.store, "digests", None)
     id = next(iter(known.census.ids[Status.PENDING]))
     held = f"{filled.store.url}/claimed/someone"
     os.mkdir(held)
@@ -119,12 +121,12 @@ def test_what_happens_while_all_is_read_is_known_at_its_end(filled: Queue, censu
 
 
 def test_a_reading_that_breaks_off_begins_anew(known: KnownRows, filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(id: str) -> None:
+    def fail(*_: object) -> None:
         raise OSError("the disk is gone")
 
     known.begin()
     with monkeypatch.context() as patch:
-        patch.setattr(filled.store, "get", fail)
+        patch.setattr(filled.store, "digests", fail)
         with pytest.raises(OSError, match="the disk is gone"):
             known.go_on(60)
     assert known.reading is None
@@ -135,7 +137,7 @@ def test_a_reading_that_breaks_off_begins_anew(known: KnownRows, filled: Queue, 
 
 def test_after_events_were_lost_all_is_read_again(known: KnownRows, filled: Queue) -> None:
     id = next(iter(known.census.ids[Status.DONE]))
-    known.put(known.rows[id]._replace(attempts=99))
+    known.put(replace(known.rows[id], attempts=99))
     known.census.watches = {}
     look(known)
     known.pace.ended = 0.0
@@ -152,14 +154,12 @@ def test_a_look_that_was_missed_is_noticed(known: KnownRows, filled: Queue) -> N
 
 
 def test_very_many_jobs_are_not_read_unasked(filled: Queue, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing_module, "FEW", 6)
-    monkeypatch.setattr(listing_module, "MANY", 6)
+    monkeypatch.setattr(rows_module, "MANY", 6)
     listing = Listing(filled, census)
     for _ in range(3):
         listing.refresh()
     assert not listing.known.whole
-    monkeypatch.setattr(listing_module, "FEW", 7)
-    monkeypatch.setattr(listing_module, "MANY", 7)
+    monkeypatch.setattr(rows_module, "MANY", 7)
     listing.refresh()
     assert listing.known.values("type") == [("scan", 5), ("extract", 2)]
 
@@ -167,8 +167,7 @@ def test_very_many_jobs_are_not_read_unasked(filled: Queue, census: Census, monk
 def test_many_are_read_by_and_by_and_nothing_is_said_of_it(
     filled: Queue, census: Census, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing_module, "FEW", 0)
-    monkeypatch.setattr(listing_module, "LITTLE", 0.0)
+    monkeypatch.setattr(listing_module, "SLICE", 0.0)
     listing = Listing(filled, census)
     listing.refresh()
     read = []
@@ -176,13 +175,13 @@ def test_many_are_read_by_and_by_and_nothing_is_said_of_it(
         listing.refresh()
         read.append(listing.known.so_far)
         assert listing.share_read is None
-    assert read[:4] == [0, 1, 2, 3]
+    assert read[:4] == [1, 2, 3, 4]
     assert listing.known.values("type") == [("scan", 5), ("extract", 2)]
 
 
 def test_they_are_read_at_a_click_in_slices_and_it_says_how_far(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FEW", "MANY", "SLICE"):
-        monkeypatch.setattr(listing_module, name, 0)
+    monkeypatch.setattr(rows_module, "MANY", 0)
+    monkeypatch.setattr(listing_module, "SLICE", 0)
     monkeypatch.setattr(Tabling, "go_on_soon", lambda panel: None)
     filled.enqueue_many("many", [{"n": n} for n in range(50)])  # the refresher reads some, too
     with panels.jobs(filled, every=None) as table:
@@ -202,8 +201,8 @@ def test_they_are_read_at_a_click_in_slices_and_it_says_how_far(filled: Queue, m
 def test_a_filter_is_answered_before_all_is_read_and_comes_to_an_end_by_itself(
     filled: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("FEW", "MANY", "SLICE"):
-        monkeypatch.setattr(listing_module, name, 0)
+    monkeypatch.setattr(rows_module, "MANY", 0)
+    monkeypatch.setattr(listing_module, "SLICE", 0)
     with panels.jobs(filled, every=None) as table:
         table.click("filter", what="type", value="extract")
         deadline = time.monotonic() + 20

@@ -6,6 +6,7 @@ from typing import Any
 
 from jobqueue.model.filter import Filter, make_filter
 from jobqueue.model.status import Status
+from jobqueue.store.base import digest
 from jobqueue.testing.contract.words import CLAIMED, DONE, FAILED, PENDING, SOON, Words
 
 
@@ -44,6 +45,21 @@ class Lists(Words):
 
         for status in Status:
             assert sorted(self.store.ids(status)) == sorted(self.listed(statuses=[status], limit=None))
+
+    def test_a_digest_says_of_a_job_what_its_file_says(self) -> None:
+        ids = {status: self.reach(status, "scan") for status in (DONE, FAILED, CLAIMED, PENDING)}
+        given = self.add("mail", name="Ann", project="p1", batch="b1", run_after=self.clock.now() + SOON)
+        items = {located.job.id: located for located in self.store.scan(limit=None).items}
+
+        digests = {one.id: one for one in self.store.digests(tuple(Status))}
+        some = {
+            one.id: one for one in self.store.digests((DONE, PENDING), [ids[DONE], ids[FAILED], given, "nobody", "no/body"])
+        }
+
+        assert digests == {id: digest(located) for id, located in items.items()}
+        assert some == {id: digests[id] for id in (ids[DONE], given)}
+        assert digests[ids[FAILED]].reason == "error"
+        assert {one.id: one.status for one in digests.values() if one.id != given} == {id: status for status, id in ids.items()}
 
     def test_a_list_says_where_each_job_is(self) -> None:
         ids = {status: self.reach(status) for status in (DONE, FAILED, CLAIMED, PENDING)}
