@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from heapq import nlargest
 from itertools import islice
+from operator import itemgetter
 
 from inotify_simple import Event, INotify, flags
 from sortedcontainers import SortedList
@@ -39,6 +40,8 @@ SHARE = 20
 LATEST = 200
 """So many of the last to come are known in the order in which they came."""
 RATE_OVER = 60.0
+made_at = itemgetter(slice(3, 24))
+"""Of an id: what sorts ids by when they were made, as far as they say it. No function, for of a million the calls cost most."""
 
 
 class Census:
@@ -272,8 +275,3 @@ def after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=after_fork)
-
-
-def made_at(id: str) -> str:
-    """What sorts ids by when they were made, as far as they say it."""
-    return id[3:24]

@@ -5,13 +5,14 @@ By status and the time at which they were made, names and folders say it all. El
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
 from jobqueue.model.status import Status
 from jobqueue.panels.census import Census, made_at
+from jobqueue.panels.ordered import Ordered
 from jobqueue.panels.pace import Pace
 from jobqueue.panels.rows import KnownRows, Row, row_of
 from jobqueue.queue.queue import Queue
@@ -19,6 +20,8 @@ from jobqueue.store.base import Located, digest
 
 SLICE = 0.25
 """Seconds that a refresh reads at most, so that a click between two of them is answered soon: 25,000 jobs."""
+MUCH = 4
+"""Where one of so many jobs has changed, it is quicker to sort them all."""
 COLUMNS = ("made", "status", "name", "type", "project", "batch", "attempts", "run", "finished", "error")
 
 
@@ -39,6 +42,10 @@ class Query:
         """Whether the names of the files answer it."""
         return self.sort == "made" and not (self.type or self.project or self.batch or self.text)
 
+    @property
+    def key(self) -> Callable[[Row], Any]:
+        return attrgetter(self.sort, "made")
+
     def matches(self, row: Row) -> bool:
         if (self.status and row.status != self.status) or (self.type and row.type != self.type):
             return False
@@ -58,9 +65,13 @@ class Listing:
         self.census = census
         self.query = Query()
         self.known = KnownRows(queue, census)
-        self.ids: Sequence[str] = ()
+        self.ids = Ordered()
+        self.keys: dict[str, Any] = {}
+        """By what they are ordered, where their names do not say it."""
+        self.changed: set[str] = set()
+        """What may match now and did not, or the other way round, or stand elsewhere."""
         self.pace = Pace()
-        self.done_for: tuple[Query, int, int] | None = None
+        self.made_for: Query | None = None
         self.chosen: set[str] = set()
         self.all_chosen = False
         self.facets_wanted = False
@@ -74,20 +85,18 @@ class Listing:
         self.all_chosen = False
 
     def refresh(self) -> None:
-        """At once for another question; else at a pace that the number of jobs allows."""
-        self.known.follow()
-        self.read(self.is_asked_anew)
-        now = (self.query, self.census.version, 0 if self.query.by_names else self.known.version)
-        if self.done_for == now:
-            return
-        if self.is_asked_anew or self.pace.is_time():
-            with self.pace:
-                self.ids = self.by_names() if self.query.by_names else self.by_rows()
-            self.done_for = now
-
-    @property
-    def is_asked_anew(self) -> bool:
-        return self.done_for is None or self.done_for[0] != self.query
+        """At once for another question, and where a few jobs have changed; else at a pace that their number allows."""
+        if self.known.follow():
+            self.made_for = None
+        self.read(asked_anew=self.made_for != self.query)
+        changed, self.known.changed = self.known.changed, set()
+        self.changed |= self.census.touched if self.query.by_names else changed
+        if self.made_for != self.query:
+            self.make_anew()
+        elif MUCH * len(self.changed) < sum(self.census.counts.values()):
+            self.follow()
+        elif self.pace.is_time():
+            self.make_anew()
 
     def read(self, asked_anew: bool) -> None:
         """Jobs are read once the panel is seen; very many of them when somebody asks, who has an answer from what is known,
@@ -96,9 +105,9 @@ class Listing:
         if known.reading is not None:
             known.go_on(SLICE)
             if known.reading is None:
-                self.done_for = None  # now all is known: what is shown was made of less
+                self.made_for = None  # now all is known: what is shown was made of less
         elif not known.whole:
-            if self.needs_rows or (self.done_for is not None and not known.many):
+            if self.needs_rows or (self.made_for is not None and not known.many):
                 known.begin()
                 if not known.many:
                     known.go_on(SLICE)
@@ -117,15 +126,45 @@ class Listing:
         """How much is read of what somebody waits for; None where nobody does."""
         return self.known.share_read if self.needs_rows else None
 
-    def by_names(self) -> Sequence[str]:
-        wanted = [self.census.ids[status] for status in Status if self.query.status in ("", status.value)]
-        return sorted((id for ids in wanted for id in ids), key=made_at, reverse=self.query.descending)
+    def make_anew(self) -> None:
+        with self.pace:
+            self.keys = {}
+            if self.query.by_names:
+                wanted = [self.census.ids[status] for status in Status if self.query.status in ("", status.value)]
+                self.ids = Ordered((id for ids in wanted for id in ids), made_at, self.query.descending)
+            else:
+                key = self.query.key
+                self.keys = {row.id: key(row) for row in filter(self.query.matches, self.known.rows.values())}
+                self.ids = Ordered(self.keys, self.keys.__getitem__, self.query.descending)
+        self.made_for, self.changed = self.query, set()
 
-    def by_rows(self) -> Sequence[str]:
-        rows = self.known.rows.values()
-        key = attrgetter(self.query.sort, "made")
-        found = sorted(filter(self.query.matches, rows), key=key, reverse=self.query.descending)
-        return [row.id for row in found]
+    def follow(self) -> None:
+        """Takes in what has changed, one by one."""
+        for id in self.changed:
+            old, new = self.key_before(id), self.key_now(id)
+            if old == new:
+                continue
+            if old is not None:
+                self.ids.remove(id)
+                self.keys.pop(id, None)
+            if new is not None:
+                if not self.query.by_names:
+                    self.keys[id] = new
+                self.ids.add(id)
+        self.changed = set()
+
+    def key_before(self, id: str) -> Any:
+        """None where it is not among those that match, here and below."""
+        if self.query.by_names:
+            return made_at(id) if id in self.ids else None
+        return self.keys.get(id)
+
+    def key_now(self, id: str) -> Any:
+        if self.query.by_names:
+            status = self.census.status_of(id)
+            return made_at(id) if status is not None and self.query.status in ("", status.value) else None
+        row = self.known.rows.get(id)
+        return self.query.key(row) if row is not None and self.query.matches(row) else None
 
     # -- a window of it
 

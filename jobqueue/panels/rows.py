@@ -68,8 +68,8 @@ class KnownRows:
         """How far the reading of every job is."""
         self.spent = 0.0
         self.pace = Pace()
-        self.version = 0
-        """Counts the changes."""
+        self.changed: set[str] = set()
+        """Whose row is another than it was; who takes them in empties it."""
         self.looks = 0
 
     # -- every job once
@@ -139,15 +139,15 @@ class KnownRows:
 
     # -- what is new
 
-    def follow(self) -> None:
-        """Where a job lies now is known at once; what else is new of it is read by and by."""
-        missed = self.census.lost or self.census.looks > self.looks + 1
+    def follow(self) -> bool:
+        """Where a job lies now is known at once; what else is new of it is read by and by. Whether a look was missed."""
+        missed = self.census.looks > self.looks + 1
         self.looks = self.census.looks
-        if not self.whole and self.reading is None:
-            return
-        self.lost = self.lost or missed
-        for id in self.census.touched:
-            self.move(id, self.census.status_of(id))
+        if self.whole or self.reading is not None:
+            self.lost = self.lost or missed or self.census.lost
+            for id in self.census.touched:
+                self.move(id, self.census.status_of(id))
+        return missed
 
     def move(self, id: str, status: Status | None) -> None:
         row = self.rows.get(id)
@@ -157,7 +157,7 @@ class KnownRows:
             return
         if row is not None and row.status != status.value:
             self.rows[id] = replace(row, status=status.value)  # of which no facet counts anything
-            self.version += 1
+            self.changed.add(id)
         if row is None or status is Status.PENDING or status in FINISHED:
             self.stale[id] = None
 
@@ -177,8 +177,10 @@ class KnownRows:
 
     def put(self, row: Row) -> None:
         known = self.rows.get(row.id)
+        if known == row:
+            return
         self.rows[row.id] = row
-        self.version += 1
+        self.changed.add(row.id)
         if known is None or faceted(known) != faceted(row):
             self.count(row, 1)
             if known is not None:
@@ -188,7 +190,7 @@ class KnownRows:
         row = self.rows.pop(id, None)
         if row is not None:
             self.count(row, -1)
-            self.version += 1
+            self.changed.add(id)
 
     def count(self, row: Row, one: int) -> None:
         for counter, value in zip(self.facets.values(), faceted(row), strict=True):
