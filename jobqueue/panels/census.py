@@ -76,8 +76,8 @@ class Census:
         self.version = 0
         """Counts the changes."""
         self.looks = 0
-        self.touched: set[str] = set()
-        """What came, went or was written since the look before the last."""
+        self.touched: dict[str, Status | None] = {}
+        """What came, went or was written since the look before the last, and where it lay before that."""
         self.lost = True
         """More may have been touched: something that came back to where it was between two listings."""
         self.listed_at = self.listing_took = 0.0
@@ -133,12 +133,13 @@ class Census:
     def look(self) -> int:
         """Takes in what has happened since; the version, which is another where something has."""
         self.looks += 1
-        self.touched, self.lost = set(), False
+        self.touched, self.lost = {}, False
         self.look_at_claimed()
         events = self.read_events()
         age = self.clock() - self.listed_at
         if events is not None:
             self.take_in(events)
+            self.find_claimed()
         if events is not None and age < LISTED_EVERY:
             return self.version
         self.lost = events is None
@@ -151,11 +152,15 @@ class Census:
             status = self.watches.get(wd)
             if status is not None and is_job_name(name):
                 id = job_id(name)
-                self.touched.add(id)
+                self.touch(id)
                 if mask & CAME:
                     self.add(status, id)
                 elif mask & WENT:
                     self.drop(status, id)
+
+    def touch(self, id: str) -> None:
+        if id not in self.touched:
+            self.touched[id] = self.status_of(id)
 
     def add(self, status: Status, id: str) -> None:
         if status in FINISHED:  # also one that we know: it may have gone and come back between two looks
@@ -164,6 +169,7 @@ class Census:
             return
         self.version += 1
         self.ids[status].add(id)
+        self.ids[Status.CLAIMED].discard(id)  # where it was when those were listed
         if status is Status.PENDING:
             if not is_ours(id + SUFFIX):
                 self.strangers[id] = None
@@ -195,8 +201,15 @@ class Census:
         found = set(self.queue.store.ids(Status.CLAIMED))
         if found != self.ids[Status.CLAIMED]:
             self.version += 1
-            self.touched |= found ^ self.ids[Status.CLAIMED]
+            for id in found ^ self.ids[Status.CLAIMED]:
+                self.touch(id)
             self.ids[Status.CLAIMED] = found
+
+    def find_claimed(self) -> None:
+        """What was claimed between that listing and the events is in none of the folders until they are listed once more."""
+        if any(self.status_of(id) is None for id in self.touched):
+            nowhere = {id for id in self.queue.store.ids(Status.CLAIMED) if self.status_of(id) is None}
+            self.ids[Status.CLAIMED] |= nowhere
 
     def list_all(self) -> None:
         started = self.clock()
@@ -206,7 +219,8 @@ class Census:
         found = {status: set(self.queue.store.ids(status)) for status in Status}
         if found != self.ids:
             self.version += 1
-            self.touched.update(*(found[status] ^ self.ids[status] for status in Status))
+            for id in set().union(*(found[status] ^ self.ids[status] for status in Status)):
+                self.touch(id)
             for status in FINISHED:
                 fresh = sorted(found[status] - self.ids[status], key=made_at) if self.listed_at else []
                 self.latest[status].extendleft(fresh[-LATEST:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -26,14 +27,16 @@ def block(value: str) -> str:
 
 def attributes(**values: object) -> str:
     """` class="x" data-id="y"`; underscores are hyphens, None and False leave one out, True gives it no value."""
-    words = []
-    for name, value in values.items():
-        word = name.rstrip("_").replace("_", "-")
-        if value is True:
-            words.append(f" {word}")
-        elif value is not None and value is not False:
-            words.append(f' {word}="{escape(inert(str(value)))}"')
-    return "".join(words)
+    return "".join([attribute(name, value) for name, value in values.items()])
+
+
+@lru_cache(4096, typed=True)
+def attribute(name: str, value: object) -> str:
+    """Nearly all of them are said again and again."""
+    word = name.rstrip("_").replace("_", "-")
+    if value is True:
+        return f" {word}"
+    return "" if value is None or value is False else f' {word}="{escape(inert(str(value)))}"'
 
 
 def tag(name: str, inside: str = "", **values: object) -> str:

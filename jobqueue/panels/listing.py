@@ -68,8 +68,8 @@ class Listing:
         self.ids = Ordered()
         self.keys: dict[str, Any] = {}
         """By what they are ordered, where their names do not say it."""
-        self.changed: set[str] = set()
-        """What may match now and did not, or the other way round, or stand elsewhere."""
+        self.changed: dict[str, Status | None] = {}
+        """What may match now and did not, or the other way round, or stand elsewhere; and where it lay before."""
         self.pace = Pace()
         self.made_for: Query | None = None
         self.chosen: set[str] = set()
@@ -90,7 +90,7 @@ class Listing:
             self.made_for = None
         self.read(asked_anew=self.made_for != self.query)
         changed, self.known.changed = self.known.changed, set()
-        self.changed |= self.census.touched if self.query.by_names else changed
+        self.changed = (self.census.touched if self.query.by_names else dict.fromkeys(changed)) | self.changed
         if self.made_for != self.query:
             self.make_anew()
         elif MUCH * len(self.changed) < sum(self.census.counts.values()):
@@ -136,12 +136,12 @@ class Listing:
                 key = self.query.key
                 self.keys = {row.id: key(row) for row in filter(self.query.matches, self.known.rows.values())}
                 self.ids = Ordered(self.keys, self.keys.__getitem__, self.query.descending)
-        self.made_for, self.changed = self.query, set()
+        self.made_for, self.changed = self.query, {}
 
     def follow(self) -> None:
         """Takes in what has changed, one by one."""
-        for id in self.changed:
-            old, new = self.key_before(id), self.key_now(id)
+        for id, was in self.changed.items():
+            old, new = self.key_before(id, was), self.key_now(id)
             if old == new:
                 continue
             if old is not None:
@@ -151,20 +151,20 @@ class Listing:
                 if not self.query.by_names:
                     self.keys[id] = new
                 self.ids.add(id)
-        self.changed = set()
+        self.changed = {}
 
-    def key_before(self, id: str) -> Any:
+    def key_before(self, id: str, was: Status | None) -> Any:
         """None where it is not among those that match, here and below."""
-        if self.query.by_names:
-            return made_at(id) if id in self.ids else None
-        return self.keys.get(id)
+        return self.key_of_name(id, was) if self.query.by_names else self.keys.get(id)
 
     def key_now(self, id: str) -> Any:
         if self.query.by_names:
-            status = self.census.status_of(id)
-            return made_at(id) if status is not None and self.query.status in ("", status.value) else None
+            return self.key_of_name(id, self.census.status_of(id))
         row = self.known.rows.get(id)
         return self.query.key(row) if row is not None and self.query.matches(row) else None
+
+    def key_of_name(self, id: str, status: Status | None) -> str | None:
+        return made_at(id) if status is not None and self.query.status in ("", status.value) else None
 
     # -- a window of it
 

@@ -12,7 +12,7 @@ from jobqueue.store import files
 from jobqueue.store.base import Digest, digest
 from jobqueue.store.folder import Place
 from jobqueue.store.intake import Mark, wrong_kind
-from jobqueue.store.layout import file_name, is_ours, job_id
+from jobqueue.store.layout import SUFFIX, file_name, is_ours, job_id
 from jobqueue.store.reading import Reading
 
 LARGEST = 64 << 10
@@ -62,8 +62,8 @@ class Digesting:
             return
         folder = self.folder.by_status[status]
         for id in ids:
-            name = file_name(id)
-            if name is not None:
+            name = id + SUFFIX
+            if is_ours(name) or file_name(id) is not None:
                 yield Place(status, folder, name)
 
     def read(self, place: Place) -> Digest | None:

@@ -143,23 +143,44 @@ def test_what_was_touched_is_told(queue: Queue, census: Census, clock: Clock) ->
     census.look()
     path = put(queue, "pending", "a")
     census.look()
-    assert (census.touched, census.lost) == ({"a"}, False)
+    assert (census.touched, census.lost) == ({"a": None}, False)
     census.look()
-    assert census.touched == set()
+    assert census.touched == {}
     path.write_text("[]")
     census.look()
-    assert census.touched == {"a"}
+    assert census.touched == {"a": Status.PENDING}
     held = Path(queue.store.url, "claimed", "someone")
     held.mkdir()
     path.rename(held / "a.json")
     census.look()
-    assert census.touched == {"a"}
+    assert census.touched == {"a": Status.PENDING}
     assert census.status_of("a") is Status.CLAIMED
     clock.now += 61
     put(queue, "done", "b")
     census.notify.read(timeout=0)  # only the listing tells
     census.look()
-    assert (census.touched, census.lost) == ({"b"}, False)
+    assert (census.touched, census.lost) == ({"b": None}, False)
+
+
+@pytest.mark.parametrize("target", ["claimed/someone", "done"])
+def test_a_job_that_moves_on_between_listing_and_events_is_in_one_place(queue: Queue, census: Census, target: str) -> None:
+    held = Path(queue.store.url, "claimed", "someone")
+    held.mkdir()
+    path = put(queue, "pending" if target != "done" else "claimed/someone", "a")
+    census.look()
+    listed_ids, moved = queue.store.ids, Path(queue.store.url, target, "a.json")
+
+    def move_afterwards(status: Status) -> list[str]:
+        found = listed_ids(status)
+        if not moved.exists():
+            path.rename(moved)
+        return found
+
+    queue.store.ids = move_afterwards
+    census.look()
+    assert moved.exists()
+    assert [status for status in Status if "a" in census.ids[status]] == [Status(target.split("/")[0])]
+    assert sum(census.counts.values()) == 1
 
 
 def test_a_forked_child_has_no_part_in_it(queue: Queue, census: Census) -> None:
