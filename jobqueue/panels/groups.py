@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +46,7 @@ class Failures:
 
 
 class Grouped:
-    """Groups that are made anew when the journal has grown, or when somebody retried."""
+    """Groups that are made anew when more has failed, or when somebody retried."""
 
     def __init__(self, queue: Queue, **filters: Any) -> None:
         self.queue = queue
@@ -58,16 +59,24 @@ class Grouped:
     def look(self, failed: int) -> Failures:
         """`failed` is how many jobs are failed now: it changes when somebody retries some."""
         if self.found is None or self.pace.is_time():
-            mark = (len(attempts(self.queue)), failed)
+            began = time.monotonic()
+            mark = (not_done(self.queue), failed)
             if self.found is None or mark != self.mark:
                 with self.pace:
                     self.found, self.mark = self.made(), mark
+            else:
+                self.pace.held(time.monotonic() - began)
         return self.found
 
     def made(self) -> Failures:
         groups = errors(self.queue, **self.filters)
         self.groups = {key_of(group): group for group in groups[:MOST]}
         return Failures(self.queue.clock.now(), [cause(group) for group in self.groups.values()], len(groups))
+
+
+def not_done(queue: Queue) -> int:
+    """How many attempts have come to another end: only these tell of failures."""
+    return int((attempts(queue)["outcome"] != "done").sum())
 
 
 def key_of(group: ErrorGroup) -> str:

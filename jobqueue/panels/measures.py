@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -55,10 +56,13 @@ class Measured:
         """Of another range at once; else when something has ended since, at a pace that the queue's size allows."""
         changed = self.found is None or self.range != self.found.range
         if changed or self.pace.is_time():
+            began = time.monotonic()
             mark = (self.range, len(attempts(self.queue)))
             if changed or mark != self.mark or self.pace.is_old():
                 with self.pace:
                     self.found, self.mark = figures(self.queue, self.range, pending), mark
+            else:
+                self.pace.held(time.monotonic() - began)
         assert self.found is not None
         return self.found
 

@@ -15,8 +15,9 @@ class Pace:
     """`with pace:` stands around the making."""
 
     def __init__(self) -> None:
-        self.ended = 0.0
+        self.ended = self.looked = 0.0
         self.took = 0.0
+        """Seconds that the last making, or the last look, took."""
 
     def __enter__(self) -> None:
         self.began = time.monotonic()
@@ -26,7 +27,12 @@ class Pace:
 
     def made(self, took: float) -> None:
         """It was made just now, and that took so many seconds."""
-        self.ended, self.took = time.monotonic(), took
+        self.held(took)
+        self.ended = self.looked
+
+    def held(self, took: float) -> None:
+        """Nothing has changed of what it was made of; to find that out took so many seconds."""
+        self.looked, self.took = time.monotonic(), took
 
     @property
     def age(self) -> float:
@@ -34,7 +40,7 @@ class Pace:
 
     def is_time(self) -> bool:
         """Whether it may be made anew, if something has changed."""
-        return self.age > max(FRESH_FOR, SHARE * self.took)
+        return time.monotonic() - self.looked > max(FRESH_FOR, SHARE * self.took)
 
     def is_old(self) -> bool:
         return self.age > LONGEST

@@ -22,8 +22,8 @@ from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Digest
 
 FACETS = ("type", "project", "batch")
-AT_ONCE = 1000
-"""Rows that one refresh reads anew, in some 10 ms, and the next goes on."""
+AT_ONCE = 500
+"""Rows that one refresh reads anew, in 5 ms, and the next goes on."""
 MANY = 300_000
 """More jobs than these are read when somebody asks for them, and finished ones from the journal: one file, not a million."""
 

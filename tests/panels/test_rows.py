@@ -95,7 +95,7 @@ def test_a_refresh_reads_a_few_and_much_is_read_in_bulk(
     look(known)
     known.read_the_rest()
     assert len(known.rows) == 7 + 2, "it was read in bulk a moment ago: not again so soon"
-    known.pace.ended = 0.0
+    known.pace.looked = 0.0
     known.read_the_rest()
     known.go_on(60)
     assert right(known)
@@ -140,7 +140,7 @@ def test_after_events_were_lost_all_is_read_again(known: KnownRows, filled: Queu
     known.put(replace(known.rows[id], attempts=99))
     known.census.watches = {}
     look(known)
-    known.pace.ended = 0.0
+    known.pace.looked = 0.0
     known.read_the_rest()
     known.go_on(60)
     assert right(known)

@@ -81,13 +81,13 @@ def test_rows_follow_what_moves(table: JobsPanel, filled: Queue) -> None:
     table.click("sort", column="type")
     before = ids(table)
     filled.drain([scan], progress=False)
-    table.listing.pace.ended = 0.0
+    table.listing.pace.looked = 0.0
     table.refresh()
     assert {row["status"] for row in page(table)["rows"]} == {"done", "failed"}
     assert sorted(ids(table)) == sorted(before)
     filled.purge(status="done")
     filled.enqueue("scan", {"repo": "another"})
-    table.listing.pace.ended = 0.0
+    table.listing.pace.looked = 0.0
     table.refresh()
     assert page(table)["total"] == 3
 
