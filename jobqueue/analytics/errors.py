@@ -85,15 +85,10 @@ class ErrorGroup:
         return None if self.traceback is None else place_of(self.traceback)
 
     def __iter__(self) -> Iterator[str]:
-        return (id for id in self.jobs if id in self.last and self.failed_now(id))
-
-    def failed_now(self, id: str) -> bool:
-        try:
-            located = self.queue.store.get(id)
-        except JobNotFound:
-            return False
-        error = located.job.error
-        return located.status is Status.FAILED and (error is None or error.reason not in NOT_RETRIED)
+        wanted = [id for id in self.jobs if id in self.last]
+        now = self.queue.store.digests((Status.FAILED,), wanted)
+        failed = {digest.id for digest in now if digest.reason not in NOT_RETRIED}
+        return (id for id in wanted if id in failed)
 
     def show(self) -> None:
         """Prints all that is known of it, and the traceback of the example."""

@@ -33,7 +33,7 @@ class BatchProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a batch has come; `total` is the sum of the five counts behind it.
 
     `gone` jobs were deleted or purged. `percent` counts a running job by its own progress; `seconds_left` is an estimate
-    from what ended since this batch was first asked, or None.
+    from what ended since this batch was first asked, None where nothing tells it, or nothing is left.
     """
 
     total: int
@@ -137,7 +137,7 @@ class Batch(list[JobHandle[R]]):
         if self.first_seen is None:
             self.first_seen = (now, share)
         since, before = self.first_seen
-        return (len(self) - share) * (now - since) / (share - before) if share > before else None
+        return (len(self) - share) * (now - since) / (share - before) if before < share < len(self) else None
 
     def cancel(self) -> Bulk:
         """Cancels those that have not finished."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobqueue.model.status import Status
 from jobqueue.model.times import short
+from jobqueue.queue.findings import Findings
 from jobqueue.queue.scheduling import outlook
 from jobqueue.queue.why import why
 from jobqueue.store.finding import Finding, Level, size, some
@@ -37,13 +38,13 @@ PACKAGES = ("jobqueue", "msgspec", "filelock", "watchdog", "click", "rich", "pan
 Looked = Iterable[Finding]
 
 
-def doctor(queue: Queue) -> list[Finding]:
+def doctor(queue: Queue) -> Findings:
     """Looks at everything and says what it found; a look that fails is a finding too."""
     store = queue.store
-    findings: list[Finding] = []
+    findings = Findings()
     if isinstance(store, Spool):
         if store.closed:
-            return [Finding("fail", "queue folder", "was closed", "open the queue again")]
+            return Findings([Finding("fail", "queue folder", "was closed", "open the queue again")])
         findings += guarded("queue folder", lambda: selftest(store.folder))
     else:
         findings.append(Finding("ok", "store", store.url))

@@ -26,6 +26,7 @@ from jobqueue.model.filter import Filter
 from jobqueue.model.status import Status
 from jobqueue.model.times import iso, short
 from jobqueue.queue.doctor import LITTLE_MEMORY, LOOK_AT, available_memory
+from jobqueue.queue.showing import mimebundle
 from jobqueue.store.base import Digest, Store, WorkerInfo
 from jobqueue.store.finding import size, some
 from jobqueue.store.reading import NOT_A_JOB
@@ -70,6 +71,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return "\n".join([self.status, *(f"  {inert(reason)}" for reason in self.reasons)])
+
+    __repr__ = __str__
+    _repr_mimebundle_ = mimebundle
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,12 +35,12 @@ from jobqueue.queue.why import why
 from jobqueue.store.base import Store
 
 if TYPE_CHECKING:
+    from jobqueue.queue.findings import Findings
     from jobqueue.queue.health import Health
     from jobqueue.queue.here import DrainCounts
     from jobqueue.queue.retaining import Retained
     from jobqueue.queue.scheduling import Schedule, Schedules
     from jobqueue.queue.starting import Source
-    from jobqueue.store.finding import Finding
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -235,17 +235,17 @@ class Queue:
         """Where a pending job stands in the true order of the queue, from 1; None where it is not pending."""
         return self.store.position(id_of(job))
 
-    def doctor(self) -> list[Finding]:
+    def doctor(self) -> Findings:
         """What is wrong with the folder, the workers, the jobs and the machine; each thing is tried on this very folder."""
         from jobqueue.queue.doctor import doctor
 
         return doctor(self)
 
-    def check(self, repair: bool = False) -> list[Finding]:
+    def check(self, repair: bool = False) -> Findings:
         """What in the folder breaks a rule of the queue; with `repair`, what can be mended without a loss is mended."""
-        from jobqueue.store.check import check
+        from jobqueue.queue.findings import check
 
-        return check(self.store, repair)
+        return check(self, repair)
 
     processed = processed
 

@@ -130,6 +130,21 @@ def still_worker(worker: Any) -> str:
     return table(("Worker", "Host", "Pid", "Serves", "Slots", "Started"), [row])
 
 
+def still_health(health: Any) -> str:
+    counts = {name: f"{getattr(health.stats, name):,}" for name in health.stats.__struct_fields__}
+    numbers = table([*counts, "workers"], [(*counts.values(), health.workers)])
+    reasons = "".join(f"<li>{escape(inert(reason))}</li>" for reason in health.reasons)
+    return f"<p><b>{words(health.status)}</b></p>{f'<ul>{reasons}</ul>' if reasons else ''}{numbers}"
+
+
+def still_findings(findings: Any) -> str:
+    """In full: a fix that is cut is none."""
+    lines = ((one.level, one.what, one.found, one.fix) for one in findings)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(value)}</td>' for value in line)}</tr>" for line in lines)
+    head = "<tr><th>Level</th><th>What</th><th>Found</th><th>Fix</th></tr>"
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
 STILL: dict[str, Callable[[Any], str]] = {
     "Queue": still_queue,
     "Stats": still_stats,
@@ -137,6 +152,8 @@ STILL: dict[str, Callable[[Any], str]] = {
     "Batch": still_batch,
     "JobPage": still_page,
     "WorkerHandle": still_worker,
+    "Health": still_health,
+    "Findings": still_findings,
 }
 """By the name of the class: this module is imported by all of them."""
 

@@ -23,7 +23,7 @@ def everything(queue: Queue) -> list[Any]:
 
 
 def test_each_has_a_line_and_a_table_that_an_untrusted_notebook_keeps(filled: Queue) -> None:
-    for thing in [*everything(filled), filled.jobs(text="alert")[0]]:
+    for thing in [*everything(filled), filled.jobs(text="alert")[0], filled.health(), filled.doctor(), filled.check()]:
         bundle = thing._repr_mimebundle_()
         assert bundle["text/plain"] == repr(thing)
         assert set(bundle) == {"text/plain", "text/html"}
@@ -36,6 +36,17 @@ def test_strangers_text_is_shown_as_text(filled: Queue) -> None:
     failed = filled.jobs(status="failed")[0]._repr_mimebundle_()["text/html"]
     assert "<details>" in failed
     assert "&lt;b&gt;at byte 17" in failed
+
+
+def test_what_was_found_is_shown_in_full(filled: Queue) -> None:
+    filled.pause("a <reason> " + "of many words " * 20)
+    health = filled.health()._repr_mimebundle_()
+    assert "<b>degraded</b>" in health["text/html"]
+    assert "a &lt;reason&gt; of many words" in health["text/html"]
+    findings = filled.doctor()
+    warned = next(finding for finding in findings if finding.what == "workers")
+    assert f"<td>{warned.found}</td><td>{warned.fix}</td>" in findings._repr_mimebundle_()["text/html"]
+    assert str(warned) in repr(findings).split("\n")
 
 
 def test_a_kernel_with_widgets_shows_the_panel(filled: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
