@@ -28,17 +28,18 @@ Examples:
 @click.option("--handlers", "-H", multiple=True, metavar="MODULE|FILE.py", help="Where the handlers are; may be given again.")
 @click.option("--types", "-t", multiple=True, metavar="TYPE", help="Serve only these types; may be given again.")
 @click.option("--concurrency", "-c", type=int, metavar="N", help="Jobs at a time.")
+@click.option("--reload", is_flag=True, help="For development: it starts anew when the code of its handlers changes.")
 @click.option("--wait", type=duration, default="10s", show_default=True, metavar="30s", help="For it to sign on, at most.")
 @json_option
 @queue_option
-def start(handlers: tuple[str, ...], types: tuple[str, ...], concurrency: int | None, wait: Any, as_json: bool) -> None:
+def start(handlers: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Start a worker in the background, unless there is one.
 
     One that serves these handlers already is taken as it is. It runs until `stop`.
     """
     with open_queue() as queue:
         before = {worker.name for worker in queue.workers()}
-        worker = queue.ensure_worker(handlers or None, types=types or None, concurrency=concurrency, wait=wait)
+        worker = queue.ensure_worker(handlers or None, **{**options, "types": options["types"] or None})
     started = worker.name not in before
     if as_json:
         echo_json({"name": worker.name, "pid": worker.pid, "started": started})

@@ -91,18 +91,19 @@ class JobMagics(Magics):
     @argument("what", nargs="?", default="status", choices=("start", "stop", "status"), help="start, stop or status (status)")
     @argument("handlers", nargs="*", help="modules or .py files with handlers; without any, those of jobqueue.yaml")
     @argument("-c", "--concurrency", type=int, help="how many jobs at a time")
+    @argument("--reload", action="store_true", help="it starts anew when the code of its handlers changes")
     @argument(
         "--cells", action="store_true", help="also runs the cells of %%%%job: anything that stands in this queue's folder"
     )
     def worker(self, line: str) -> Any:
-        """%worker start [handlers.py ...] [--cells] | stop | status: a worker that outlives this kernel."""
+        """%worker start [handlers.py ...] [--cells] [--reload] | stop | status: a worker that outlives this kernel."""
         given = parse_argstring(self.worker, line)
         if given.what == "status":
             return self.current.workers()
         if given.what == "stop":
             return self.stop()
         handlers = [*given.handlers, *([cells.__name__] if given.cells else [])]
-        return self.current.ensure_worker(handlers or None, concurrency=given.concurrency)
+        return self.current.ensure_worker(handlers or None, concurrency=given.concurrency, reload=given.reload)
 
     def stop(self) -> list[WorkerHandle]:
         """All that serve this queue on this machine; those that are left."""

@@ -355,16 +355,18 @@ class Queue:
         *,
         concurrency: int | None = None,
         types: Iterable[str] | None = None,
+        reload: bool = False,
         wait: Duration = "10s",
     ) -> WorkerHandle:
         """A live worker that serves these handlers; where there is none, one is started, and answered when it is at work.
 
         `handlers` are modules, .py files or importable functions; by default those of jobqueue.yaml. The worker outlives
-        this process (`worker.stop()` ends it). Raises `WorkerNotStarted`, with what it said, where it ends at once.
+        this process (`worker.stop()` ends it); one that is started with `reload` starts anew when the code of its handlers
+        changes. Raises `WorkerNotStarted`, with what it said, where it ends at once.
         """
         from jobqueue.queue.starting import ensure_worker
 
-        return ensure_worker(self, handlers, concurrency=concurrency, types=types, wait=wait)
+        return ensure_worker(self, handlers, concurrency=concurrency, types=types, reload=reload, wait=wait)
 
     def drain(self, handlers: Any = None, *, progress: bool | None = None, timeout: Duration | None = None) -> DrainCounts:
         """Runs what is due in this very process, one job after the other, and answers with counts.

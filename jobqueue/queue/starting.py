@@ -32,6 +32,7 @@ def ensure_worker(
     *,
     concurrency: int | None,
     types: Iterable[str] | None,
+    reload: bool,
     wait: Duration,
 ) -> WorkerHandle:
     """The body of `Queue.ensure_worker`."""
@@ -51,7 +52,7 @@ def ensure_worker(
     with one_at_a_time(store):
         if (found := serving(queue, wanted)) is not None:
             return found
-        launched = launch(store, command(queue, sources, concurrency, chosen))
+        launched = launch(store, [*command(queue, sources, concurrency, chosen), *(["--reload"] if reload else [])])
         return signed_on(queue, launched, patience)
 
 

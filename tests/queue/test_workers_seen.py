@@ -184,6 +184,17 @@ def test_a_module_or_a_function_names_its_file(queue: Queue, handlers: Path) -> 
     assert sources_of(None) == ()
 
 
+def test_one_that_reloads_runs_what_its_file_says_now(queue: Queue, tmp_path: Path) -> None:
+    file = tmp_path / "handlers_edited.py"
+    code = "from jobqueue import handler\n@handler\ndef told():\n    return {number!r}\n"
+    file.write_text(code.format(number=1))
+    queue.ensure_worker(file, reload=True, wait="60s")
+    assert queue.enqueue("told").result("60s") == 1
+    file.with_suffix(".new").write_text(code.format(number="another"))
+    file.with_suffix(".new").replace(file)
+    until(lambda: queue.enqueue("told").result("60s") == "another")
+
+
 # Stopped
 
 
