@@ -6,53 +6,25 @@ store is no folder) it is listed each time, and no more often than costs a twent
 
 from __future__ import annotations
 
-import os
-import struct
 import time
-import weakref
-from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from heapq import nlargest
 from itertools import islice
-from operator import itemgetter
 
-from inotify_simple import INotify, flags
-from sortedcontainers import SortedList
-
-from jobqueue.inert import inert_logger
-from jobqueue.model.names import read_stamp, stamp
 from jobqueue.model.status import FINISHED, Status
+from jobqueue.panels.events import CAME, WENT, Event, FolderEvents
+from jobqueue.panels.waiting import Waiting, made_at
 from jobqueue.queue.queue import Queue
-from jobqueue.store.layout import SUFFIX, is_delayed_name, is_job_name, is_ours, job_id
+from jobqueue.store.layout import is_job_name, job_id
 
-log = inert_logger("jobqueue")
-WATCHED = (Status.PENDING, Status.DONE, Status.FAILED)
-# plain numbers: to combine flags of an enum, once for each event, costs more than all the rest
-CAME, WENT = int(flags.CREATE | flags.MOVED_TO), int(flags.MOVED_FROM | flags.DELETE)
-GONE = int(flags.DELETE_SELF | flags.MOVE_SELF)
-LOST = GONE | int(flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT)
-CHANGED = int(flags.CLOSE_WRITE)
-TELL = CAME | WENT | CHANGED | GONE | int(flags.ONLYDIR)
 LISTED_EVERY = 60.0
 SHARE = 20
 """To list may take this part of the time at most, where there are no events."""
 LATEST = 200
 """So many of the last to come are known in the order in which they came."""
 RATE_OVER = 60.0
-SLACK = 10_000
-"""So many that have gone are kept beside those that wait, and their number once more."""
-STAMP = 21
-made_at = itemgetter(slice(3, 3 + STAMP))
-"""Of an id: what sorts ids by when they were made, as far as they say it. No function, for of a million the calls cost most."""
-
-Event = tuple[int, int, str]
-"""Which watch, what happened, and the name."""
-HEAD = struct.Struct("iIII")
-AT_ONCE = 256 << 10
-"""Bytes of events that are read in one call: some four thousand."""
 
 
 class Census:
@@ -64,14 +36,7 @@ class Census:
         self.ids: dict[Status, set[str]] = {status: set() for status in Status}
         self.latest: dict[Status, deque[str]] = {status: deque(maxlen=LATEST) for status in FINISHED}
         """The newest first; one that has gone since is no longer among the ids."""
-        self.waiting = SortedList()
-        """The ids in pending/ whose names say where they stand in the order, in that order."""
-        self.strangers: dict[str, None] = {}
-        """Those of them whose names do not say where they stand: dropped files."""
-        self.due: list[str] = []
-        """When each was made that waits for nothing, and its id behind it: sorted, and some have gone since."""
-        self.held = SortedList()
-        """Until when the others wait."""
+        self.waiting = Waiting()
         self.came: dict[Status, deque[float]] = {status: deque() for status in FINISHED}
         self.version = 0
         """Counts the changes."""
@@ -81,11 +46,7 @@ class Census:
         self.lost = True
         """More may have been touched: something that came back to where it was between two listings."""
         self.listed_at = self.listing_took = 0.0
-        self.watches: dict[int, Status] = {}
-        self.folders: list[tuple[int, int]] = []
-        """Which those are that are watched: a queue may be moved away, and another put in its place."""
-        self.notify: INotify | None = None
-        CENSUSES.add(self)
+        self.events = FolderEvents(queue.store.url)
         self.list_all()
 
     # -- what is known
@@ -112,14 +73,11 @@ class Census:
 
     def delayed(self, now: datetime) -> int:
         """How many wait for a time that their names tell."""
-        return len(self.held) - int(self.held.bisect_right(stamp(now)))
+        return self.waiting.delayed(now)
 
     def oldest_due(self) -> datetime | None:
         """Since when the oldest one waits that has no time to wait for, as far as names tell."""
-        pending = self.ids[Status.PENDING]
-        gone = next((place for place, one in enumerate(self.due) if one[STAMP:] in pending), len(self.due))
-        del self.due[:gone]
-        return read_stamp(self.due[0][:STAMP]) if self.due else None
+        return self.waiting.oldest_due(self.ids[Status.PENDING])
 
     def rate(self, status: Status) -> float:
         """So many came in a minute, by those of the last minute."""
@@ -135,7 +93,7 @@ class Census:
         self.looks += 1
         self.touched, self.lost = {}, False
         self.look_at_claimed()
-        events = self.read_events()
+        events = self.events.read()
         age = self.clock() - self.listed_at
         if events is not None:
             self.take_in(events)
@@ -143,14 +101,13 @@ class Census:
         if events is not None and age < LISTED_EVERY:
             return self.version
         self.lost = events is None
-        if self.notify is not None or age > SHARE * self.listing_took:
+        if self.events.notify is not None or age > SHARE * self.listing_took:
             self.list_all()
         return self.version
 
     def take_in(self, events: Iterable[Event]) -> None:
-        for wd, mask, name in events:
-            status = self.watches.get(wd)
-            if status is not None and is_job_name(name):
+        for status, mask, name in events:
+            if is_job_name(name):
                 id = job_id(name)
                 self.touch(id)
                 if mask & CAME:
@@ -171,16 +128,7 @@ class Census:
         self.ids[status].add(id)
         self.ids[Status.CLAIMED].discard(id)  # where it was when those were listed
         if status is Status.PENDING:
-            if not is_ours(id + SUFFIX):
-                self.strangers[id] = None
-                return
             self.waiting.add(id)
-            if is_delayed_name(id):
-                self.held.add(made_at(id))
-            else:
-                insort(self.due, made_at(id) + id)
-                if len(self.due) > 2 * len(self.waiting) + SLACK:
-                    self.note_due(self.waiting)
         elif status in FINISHED:
             self.came[status].append(self.clock())
 
@@ -189,12 +137,7 @@ class Census:
             self.version += 1
             self.ids[status].discard(id)
             if status is Status.PENDING:
-                if id in self.strangers:
-                    del self.strangers[id]
-                    return
-                self.waiting.remove(id)
-                if is_delayed_name(id):
-                    self.held.remove(made_at(id))
+                self.waiting.drop(id)
 
     def look_at_claimed(self) -> None:
         """A few folders with a few files each: cheaper to list than to watch."""
@@ -213,9 +156,8 @@ class Census:
 
     def list_all(self) -> None:
         started = self.clock()
-        if not self.watching:
-            self.close()
-            self.notify = self.watch()
+        if not self.events.alive:
+            self.events.start()
         found = {status: set(self.queue.store.ids(status)) for status in Status}
         if found != self.ids:
             self.version += 1
@@ -225,93 +167,14 @@ class Census:
                 fresh = sorted(found[status] - self.ids[status], key=made_at) if self.listed_at else []
                 self.latest[status].extendleft(fresh[-LATEST:])
                 self.came[status].extend([started] * len(fresh))
-            ours = [id for id in found[Status.PENDING] if is_ours(id + SUFFIX)]
-            self.waiting = SortedList(ours)
-            self.strangers = dict.fromkeys(found[Status.PENDING].difference(ours))
-            self.note_due(ours)
-            self.held = SortedList(made_at(id) for id in ours if is_delayed_name(id))
+            self.waiting = Waiting(found[Status.PENDING])
             self.ids = found
         self.listed_at = self.clock()
         self.listing_took = self.listed_at - started
 
-    def note_due(self, waiting: Iterable[str]) -> None:
-        self.due = sorted(made_at(id) + id for id in waiting if not is_delayed_name(id))
-
-    # -- watching
-
-    @property
-    def watching(self) -> bool:
-        return len(self.watches) == len(WATCHED)
-
     def fileno(self) -> int | None:
         """Can be read once something has happened."""
-        return self.notify.fileno() if self.notify is not None and self.watching else None
-
-    def folder(self, status: Status) -> str:
-        return os.path.join(self.queue.store.url, status.value)
-
-    def identities(self) -> list[tuple[int, int]]:
-        try:
-            found = [os.stat(self.folder(status)) for status in WATCHED]
-        except OSError:
-            return []
-        return [(one.st_dev, one.st_ino) for one in found]
-
-    def watch(self) -> INotify | None:
-        self.watches = {}
-        folders = {status: self.folder(status) for status in WATCHED}
-        self.folders = self.identities()
-        if not all(map(os.path.isdir, folders.values())):
-            return None
-        notify = None
-        try:
-            notify = INotify(nonblocking=True)
-            self.watches = {notify.add_watch(path, TELL): status for status, path in folders.items()}
-        except OSError as error:
-            log.debug("no file events for panels (%s); listing instead", error)
-            if notify is not None:
-                notify.close()
-            self.watches = {}
-            return None
-        return notify
-
-    def read_events(self) -> list[Event] | None:
-        """None where there is nothing to be trusted: all must be listed."""
-        if self.notify is None or not self.watching or self.identities() != self.folders:
-            self.watches = {}
-            return None
-        found: list[Event] = []
-        with suppress(BlockingIOError):
-            while True:
-                found += told(os.read(self.notify.fileno(), AT_ONCE))
-        if any(mask & LOST for _, mask, _ in found):
-            self.watches = {}
-            return None
-        return found
+        return self.events.fileno()
 
     def close(self) -> None:
-        if self.notify is not None:
-            self.notify.close()
-        self.notify, self.watches = None, {}
-
-
-CENSUSES: weakref.WeakSet[Census] = weakref.WeakSet()
-
-
-def after_fork() -> None:
-    """A child would take events that its parent waits for, and keep the parent's watches alive."""
-    for census in CENSUSES:
-        census.close()
-    CENSUSES.clear()
-
-
-os.register_at_fork(after_in_child=after_fork)
-
-
-def told(data: bytes) -> Iterator[Event]:
-    """The events in what the kernel tells. Ours is not to make an object of each: that takes twice as long."""
-    place = 0
-    while place < len(data):
-        watch, mask, _, size = HEAD.unpack_from(data, place)
-        place += HEAD.size + size
-        yield watch, mask, data[place - size : place].rstrip(b"\0").decode("utf-8", "surrogateescape")
+        self.events.close()

@@ -118,7 +118,7 @@ class Glancing:
 
     def first_waiting(self, count: int) -> list[str]:
         """In the order in which workers take them; of a dropped file only its body says where it stands."""
-        strangers = self.census.strangers
+        strangers = self.census.waiting.strangers
         self.strange = {id: key for id, key in self.strange.items() if id in strangers}
         for id in list(islice((id for id in strangers if id not in self.strange), MOST_STRANGE)):
             self.strange[id] = self.key_of(id)

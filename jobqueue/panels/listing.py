@@ -11,10 +11,11 @@ from operator import attrgetter
 from typing import Any
 
 from jobqueue.model.status import Status
-from jobqueue.panels.census import Census, made_at
+from jobqueue.panels.census import Census
 from jobqueue.panels.ordered import Ordered
 from jobqueue.panels.pace import Pace
 from jobqueue.panels.rows import KnownRows, Row, row_of
+from jobqueue.panels.waiting import made_at
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located, digest
 

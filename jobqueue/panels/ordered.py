@@ -24,9 +24,6 @@ class Ordered(Sequence[str]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __contains__(self, id: object) -> bool:
-        return id in self.ids
-
     def __iter__(self) -> Iterator[str]:
         return reversed(self.ids) if self.descending else iter(self.ids)
 

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from jobqueue.analytics.jobs import told_and_untold
 from jobqueue.model.status import FINISHED, Status
-from jobqueue.panels.census import Census, made_at
+from jobqueue.panels.census import Census
 from jobqueue.panels.pace import Pace
+from jobqueue.panels.waiting import made_at
 from jobqueue.panels.wording import first_line, problem_of
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Digest

@@ -11,7 +11,7 @@ import pytest
 
 from jobqueue import Queue
 from jobqueue.model.status import Status
-from jobqueue.panels import census as census_module
+from jobqueue.panels import events
 from jobqueue.panels.census import Census
 
 
@@ -46,7 +46,7 @@ def put(queue: Queue, status: str, name: str) -> Path:
 
 
 def test_it_follows_by_events_alone(queue: Queue, census: Census, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert census.watching
+    assert census.events.alive
     listings: list[int] = []
     original = census.list_all
     monkeypatch.setattr(census, "list_all", lambda: listings.append(1) or original())
@@ -66,7 +66,7 @@ def test_it_follows_by_events_alone(queue: Queue, census: Census, monkeypatch: p
         if draw.random() < 0.3:
             census.look()
             assert census.ids == listed(queue)
-            assert sorted([*census.waiting, *census.strangers]) == sorted(queue.store.ids(Status.PENDING))
+            assert sorted([*census.waiting, *census.waiting.strangers]) == sorted(queue.store.ids(Status.PENDING))
     assert listings == []
 
 
@@ -91,7 +91,7 @@ def test_an_overflow_is_followed_by_a_listing(queue: Queue, census: Census) -> N
     assert "unheard" not in census.ids[Status.DONE]
     census.look()
     assert census.ids == listed(queue)
-    assert census.watching
+    assert census.events.alive
     put(queue, "done", "heard")
     census.look()
     assert census.ids == listed(queue)
@@ -101,7 +101,7 @@ def test_without_events_it_lists_as_often_as_it_can_afford(queue: Queue, clock: 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(census_module, "INotify", refuse)
+    monkeypatch.setattr(events, "INotify", refuse)
     census = Census(queue, clock)
     census.listing_took = 0.5
     put(queue, "done", "a")
@@ -116,7 +116,7 @@ def test_without_events_it_lists_as_often_as_it_can_afford(queue: Queue, clock: 
 
 def test_once_a_minute_the_truth_is_listed(queue: Queue, census: Census, clock: Clock) -> None:
     put(queue, "done", "a")
-    census.notify.read(timeout=0)  # lost on its way
+    census.events.notify.read(timeout=0)  # lost on its way
     census.look()
     assert census.ids[Status.DONE] == set()
     clock.now += 61
@@ -136,7 +136,7 @@ def test_another_queue_in_its_place_is_seen_at_once(queue: Queue, census: Census
     put(queue, "done", "new")
     census.look()
     assert census.ids[Status.DONE] >= listed(queue)[Status.DONE]
-    assert census.folders == census.identities()
+    assert census.events.folders == census.events.identities()
 
 
 def test_what_was_touched_is_told(queue: Queue, census: Census, clock: Clock) -> None:
@@ -157,7 +157,7 @@ def test_what_was_touched_is_told(queue: Queue, census: Census, clock: Clock) ->
     assert census.status_of("a") is Status.CLAIMED
     clock.now += 61
     put(queue, "done", "b")
-    census.notify.read(timeout=0)  # only the listing tells
+    census.events.notify.read(timeout=0)  # only the listing tells
     census.look()
     assert (census.touched, census.lost) == ({"b": None}, False)
 

@@ -138,7 +138,7 @@ def test_a_reading_that_breaks_off_begins_anew(known: KnownRows, filled: Queue, 
 def test_after_events_were_lost_all_is_read_again(known: KnownRows, filled: Queue) -> None:
     id = next(iter(known.census.ids[Status.DONE]))
     known.put(replace(known.rows[id], attempts=99))
-    known.census.watches = {}
+    known.census.events.watches = {}
     look(known)
     known.pace.looked = 0.0
     known.read_the_rest()
