@@ -10,6 +10,7 @@ import msgspec
 from jobqueue.model.status import Status
 from jobqueue.store import files
 from jobqueue.store.base import Digest, digest
+from jobqueue.store.codec import UNREADABLE
 from jobqueue.store.folder import Place
 from jobqueue.store.intake import Mark, wrong_kind
 from jobqueue.store.layout import SUFFIX, file_name, is_ours, job_id
@@ -78,7 +79,8 @@ class Digesting:
 
 def skimmed(place: Place) -> Digest | None:
     """None where that is not enough: the file is gone, large, no file, not what we write, or was rejected. What somebody has
-    since broken in a field that is not wanted here is not noticed; who opens the job hears of it."""
+    since broken in a field that is not wanted here, or said in other words than ours, is not noticed; who opens the job sees
+    it."""
     try:
         seen = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
         if wrong_kind(seen, LARGEST) is not None:
@@ -88,7 +90,7 @@ def skimmed(place: Place) -> Digest | None:
         return None
     try:
         found = decoder.decode(os.read(file, LARGEST + 1))
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
     finally:
         os.close(file)

@@ -58,6 +58,8 @@ CASES = {
     "without a time": (Status.PENDING, b'{"type": "scan"}'),
     "without a type": (Status.PENDING, b'{"type": "", ' + TIME + b"}"),
     "torn": (Status.DONE, encode(JOB)[:-20]),
+    "no UTF-8": (Status.DONE, encode(JOB).replace(b"scan", b"s\xffan")),
+    "nested deeply": (Status.DONE, encode(JOB).replace(b'"p1"', b"[" * 9000)),
     "empty": (Status.PENDING, b""),
     "that says where it is": (Status.DONE, b'{"status": "failed", "rejected": "x", ' + OURS + b"}"),
 }  # fmt: skip
