@@ -21,8 +21,8 @@ from jobqueue.store.base import Located, digest
 
 SLICE = 0.25
 """Seconds that a refresh reads at most, so that a click between two of them is answered soon: 25,000 jobs."""
-MUCH = 4
-"""Where one of so many jobs has changed, it is quicker to sort them all."""
+FEW = 1000
+"""So many changes are taken in one by one, and of many jobs a quarter; above that it is quicker to sort them all."""
 COLUMNS = ("made", "status", "name", "type", "project", "batch", "attempts", "run", "finished", "error")
 
 
@@ -89,12 +89,15 @@ class Listing:
         """At once for another question, and where a few jobs have changed; else at a pace that their number allows."""
         if self.known.follow():
             self.made_for = None
+        if self.query.by_names:
+            self.changed = self.census.touched | self.changed
         self.read(asked_anew=self.made_for != self.query)
         changed, self.known.changed = self.known.changed, set()
-        self.changed = (self.census.touched if self.query.by_names else dict.fromkeys(changed)) | self.changed
+        if not self.query.by_names:
+            self.changed |= dict.fromkeys(changed)
         if self.made_for != self.query:
             self.make_anew()
-        elif MUCH * len(self.changed) < sum(self.census.counts.values()):
+        elif len(self.changed) <= max(FEW, sum(self.census.counts.values()) // 4):
             self.follow()
         elif self.pace.is_time():
             self.make_anew()

@@ -13,6 +13,7 @@ from jobqueue import Queue, panels
 from jobqueue.model.status import Status
 from jobqueue.panels.jobs import JobsPanel
 from jobqueue.panels.listing import COLUMNS
+from jobqueue.panels.rows import KnownRows
 
 from .conftest import scan
 
@@ -81,15 +82,34 @@ def test_rows_follow_what_moves(table: JobsPanel, filled: Queue) -> None:
     table.click("sort", column="type")
     before = ids(table)
     filled.drain([scan], progress=False)
-    table.listing.pace.looked = 0.0
     table.refresh()
     assert {row["status"] for row in page(table)["rows"]} == {"done", "failed"}
     assert sorted(ids(table)) == sorted(before)
     filled.purge(status="done")
     filled.enqueue("scan", {"repo": "another"})
-    table.listing.pace.looked = 0.0
     table.refresh()
     assert page(table)["total"] == 3
+
+
+@pytest.mark.parametrize("column", ["made", "type"])
+def test_what_moved_while_a_refresh_failed_is_known_by_the_next(
+    table: JobsPanel, filled: Queue, column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(known: KnownRows) -> None:
+        raise OSError("the disk is gone")
+
+    table.click("sort", column="name")
+    table.click("sort", column=column)
+    filled.purge(status="done")
+    new = filled.enqueue("scan", {"repo": "another"})
+    for name in ("read_some", "read_the_rest"):
+        monkeypatch.setattr(KnownRows, name, fail)
+    table.refresh()
+    assert "the disk is gone" in table.told.problem
+    monkeypatch.undo()
+    table.refresh()
+    assert sorted(ids(table)) == sorted([new.id, *(job.id for job in filled.jobs(limit=None) if job.id != new.id)])
+    assert page(table)["total"] == 5
 
 
 def test_a_window_is_all_that_is_sent(table: JobsPanel) -> None:
