@@ -2,6 +2,7 @@
 
 const HEIGHT = 26; // of a row, in pixels, as in style.css
 const AROUND = 8; // rows above and below those in sight
+const TALLEST = 15_000_000; // pixels: no browser draws an element that is much taller
 const TITLES = { made: "Made", status: "Status", name: "Name", type: "Type", project: "Project", batch: "Batch", attempts: "Attempts", run: "Ran", finished: "Finished", error: "Error" };
 const WORDS = { pending: "pending", claimed: "active", done: "done", failed: "failed" };
 
@@ -80,8 +81,14 @@ function render({ model, el }) {
   let focused = null;
   let anchor = null;
 
+  /** Rows that are passed while one row's height is scrolled: more than one where all of them were too tall. */
+  function pace() {
+    const all = (page?.total ?? 0) * HEIGHT;
+    return all <= TALLEST ? 1 : (all - frame.clientHeight) / (TALLEST - frame.clientHeight);
+  }
+
   function ask() {
-    const start = Math.max(0, Math.floor(frame.scrollTop / HEIGHT) - AROUND);
+    const start = Math.max(0, Math.floor((frame.scrollTop * pace()) / HEIGHT) - AROUND);
     const count = Math.ceil(frame.clientHeight / HEIGHT) + 2 * AROUND;
     const wanted = `${start} ${count}`;
     if (wanted === asked || !frame.clientHeight) return;
@@ -101,15 +108,17 @@ function render({ model, el }) {
 
   /** Who has the focus has it afterwards, and nobody else: a person may be typing elsewhere. */
   function draw() {
+    const left = Math.max(0, Math.min(page.total * HEIGHT, TALLEST) - page.rows.length * HEIGHT);
+    const passed = Math.max(0, Math.min(left, page.start * HEIGHT - frame.scrollTop * (pace() - 1))); // measured before rows change
     const active = el.getRootNode().activeElement;
     const inHead = head.contains(active) && (active.closest("th").dataset.column ?? "all");
     const inBody = body.contains(active);
     head.replaceChildren(made("tr", {}, allBox(page), ...page.columns.map((column) => heading(column, page))));
     body.replaceChildren(...page.rows.map((row, n) => line(row, page.columns, page.start + n, page.all || page.chosen.includes(row.id))));
     table.setAttribute("aria-rowcount", page.total + 1);
-    above.hidden = !page.start;
-    above.firstChild.firstChild.style.height = `${page.start * HEIGHT}px`;
-    below.firstChild.firstChild.style.height = `${Math.max(0, page.total - page.start - page.rows.length) * HEIGHT}px`;
+    above.hidden = !passed;
+    above.firstChild.firstChild.style.height = `${passed}px`;
+    below.firstChild.firstChild.style.height = `${left - passed}px`;
     empty.textContent = page.total ? "" : page.empty;
     if (inHead) head.querySelector(inHead === "all" ? "input" : `th[data-column="${inHead}"] button`)?.focus({ preventScroll: true });
     if (inBody) (rowOf(focused) ?? frame).focus({ preventScroll: true });
