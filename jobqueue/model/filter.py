@@ -5,13 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
 from jobqueue.errors import InvalidJob
-from jobqueue.model.job import Job
+from jobqueue.model.job import Failure, Job
 from jobqueue.model.status import Status
 from jobqueue.model.times import Duration, parse_since
+
+
+class Brief(Protocol):
+    """The little of a job that most filters ask for."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def project(self) -> str | None: ...
+    @property
+    def batch(self) -> str | None: ...
+    @property
+    def error(self) -> Failure | None: ...
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,14 +45,24 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def empty(self) -> bool:
         return self == Filter()
 
-    def matches(self, job: Job) -> bool:
+    @property
+    def at_first_sight(self) -> bool:
+        """Whether `may_match` says it all."""
+        return self == Filter(types=self.types, project=self.project, batch=self.batch, reason=self.reason)
+
+    def may_match(self, job: Brief) -> bool:
         return (
             (not self.types or job.type in self.types)
             and (self.project is None or job.project == self.project)
             and (self.batch is None or is_one_of(job.batch, self.batch))
+            and (self.reason is None or (job.error is not None and job.error.reason == self.reason))
+        )
+
+    def matches(self, job: Job) -> bool:
+        return (
+            self.may_match(job)
             and (self.tag is None or self.tag in job.tags)
             and (self.key is None or job.idempotency_key == self.key)
-            and (self.reason is None or (job.error is not None and job.error.reason == self.reason))
             and (self.since is None or when(job) >= self.since)
             and (self.until is None or when(job) < self.until)
             and (self.text is None or has_text(job, self.text))

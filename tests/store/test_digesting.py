@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.status import Status
-from jobqueue.store import digesting
+from jobqueue.store import skimming
 from jobqueue.store.base import Digest, digest
 from jobqueue.store.codec import encode
-from jobqueue.store.digesting import LARGEST
+from jobqueue.store.skimming import LARGEST
 from jobqueue.store.spool import Spool
 
 from .conftest import now
@@ -52,6 +52,8 @@ CASES = {
     "large": (Status.DONE, encode(replace(JOB, finished_at=now(), result="x" * LARGEST))),
     "of just that size": (Status.DONE, encode(JOB).ljust(LARGEST)),
     "edited": (Status.PENDING, b'{"task": "scan", "created_at": "2026-01-01T00:00:00+02:00", "priority": "high"}'),
+    "in other words": (Status.PENDING, b'{"projectId": "p2", ' + OURS + b"}"),
+    "with words of its own": (Status.PENDING, b'{"owner": "me", ' + OURS + b"}"),
     "forged": (Status.PENDING, encode(replace(JOB, written_by=None))),
     "of another id": (Status.PENDING, encode(replace(JOB, id=ID[:-1] + "b"))),
     "naive time": (Status.PENDING, encode(JOB).replace(b'Z"', b'"')),
@@ -108,7 +110,7 @@ def test_what_is_no_plain_file_is_not_opened(spool: Spool, kind: str, monkeypatc
     def open_to_look(folder: int, name: str) -> int:
         raise AssertionError(f"{name} was opened")
 
-    monkeypatch.setattr(digesting.files, "open_to_look", open_to_look)
+    monkeypatch.setattr(skimming.files, "open_to_look", open_to_look)
     found = one(spool)
     assert found is not None
     assert found.type == "?"
