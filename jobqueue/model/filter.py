@@ -46,9 +46,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return self == Filter()
 
     @property
-    def at_first_sight(self) -> bool:
-        """Whether `may_match` says it all."""
-        return self == Filter(types=self.types, project=self.project, batch=self.batch, reason=self.reason)
+    def at_first_sight(self) -> Filter:
+        """The part of it that `may_match` looks at."""
+        return Filter(types=self.types, project=self.project, batch=self.batch, reason=self.reason)
 
     def may_match(self, job: Brief) -> bool:
         return (

@@ -143,10 +143,12 @@ class Reading:
         if where is None or where.empty:
             page = self.in_order(places, order, end)[offset:]
             return Page([located for place in page if (located := self.read(place)) is not None], len(places))
-        likely = [place for place in self.in_order(places, order, None) if self.may_match(place, where)]
-        asked = likely[offset:end] if where.at_first_sight else likely
+        likely, first = self.in_order(places, order, None), where.at_first_sight
+        if not first.empty:
+            likely = [place for place in likely if self.may_match(place, first)]
+        asked = likely[offset:end] if first == where else likely
         seen = [located for place in asked if (located := self.read(place)) is not None and where.matches(located.job)]
-        return Page(seen, len(likely)) if where.at_first_sight else Page(seen[offset:end], len(seen))
+        return Page(seen, len(likely)) if first == where else Page(seen[offset:end], len(seen))
 
     def may_match(self, place: Place, where: Filter) -> bool:
         found = self.digest(place)
