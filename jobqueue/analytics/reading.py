@@ -88,10 +88,10 @@ BATCH = 1 << 14
 
 KEYS = {
     "attempt": ("job", "number", "claimed_at", "outcome"),
-    "item": ("job", "round", "track", "key"),
-    "event": tuple(EVENT),
+    "item": ("job", 'coalesce("round", 0)', "track", "key"),
+    "event": tuple(f'"{name}"' for name in EVENT),
 }
-"""What tells an entry that was written twice: of these fields, each line brings a `hash`."""
+"""What tells an entry that was written twice: of these, each line brings a `hash`. A round that is not said is the first."""
 
 
 class Found(NamedTuple):
@@ -206,8 +206,7 @@ class Reading:
         table = pa.table({"line": pa.array(self.rows), **columns})
         if not keep.all():
             table, metrics = table.filter(pa.array(keep)), kept_metrics(metrics, keep)
-        names = ", ".join(f'"{name}"' for name in KEYS[key])
-        hashes = self.engine.query(f"select hash({names}) as hash from given", given=table)
+        hashes = self.engine.query(f"select hash({', '.join(KEYS[key])}) as hash from given", given=table)
         found = Found(table.append_column("hash", hashes["hash"]), metrics)
         if len(self.rows) == 0:
             nothing[key] = found

@@ -24,7 +24,7 @@ from jobqueue.analytics.reading import Found, Parsed, joined
 from jobqueue.store.derived import Cache, JournalFile, JournalFiles
 from jobqueue.store.journal_lines import PACKED
 
-VERSION = f"1 duckdb {duckdb.__version__} pyarrow {pa.__version__}"
+VERSION = f"2 duckdb {duckdb.__version__} pyarrow {pa.__version__}"
 MAGIC = b"jobqueue"
 HEAD = struct.Struct("<8sII")
 ENDING = ".arrow"

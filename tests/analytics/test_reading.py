@@ -139,6 +139,15 @@ def test_any_lines_are_read_as_the_reference_reads_them(tmp_path_factory: pytest
         assert analytics.attempts(queue).attrs["skipped"] == reference.skipped(lines)
 
 
+def test_an_item_is_known_again_by_the_round_that_it_does_not_say(tmp_path: Path) -> None:
+    line = b'{"what":"item","job":"j","type":"scan","track":"rows","key":"a"%s}'
+    lines = [line % more for more in (b"", b',"round":0', b',"round":null', b',"round":1')]
+    with Queue(tmp_path / "q", durability="relaxed") as queue:
+        (tmp_path / "q/.jobqueue/journal/20261122-0.jsonl").write_bytes(b"".join(one + b"\n" for one in lines))
+        assert analytics.items(queue)["round"].tolist() == [0, 1]
+        check(queue, lines)
+
+
 class Journal(RuleBasedStateMachine):
     """Several writers, doubles, torn lines, packing, removal and edits, in any order: what is followed is what stands there."""
 
@@ -160,8 +169,8 @@ class Journal(RuleBasedStateMachine):
             return True
         if not isinstance(document, dict):
             return True
-        names = ("what", "job", "number", "claimed_at", "outcome", "round", "track", "key")
-        key = tuple(str(document.get(name)) for name in names)
+        names = ("what", "job", "number", "claimed_at", "outcome", "track", "key")
+        key = (str(document.get("round") or 0), *(str(document.get(name)) for name in names))
         return self.said.setdefault(key, line) == line
 
     def path(self, number: int) -> Path:
