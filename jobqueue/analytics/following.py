@@ -15,6 +15,8 @@ from jobqueue.store.journal_lines import AT_ONCE, LONGEST, MOST_UNPACKED, PACKED
 
 CHUNK = 32 << 20
 """Bytes that are taken apart at a time."""
+ENDS = 128
+"""Bytes at each end of what was read; those of a first line have the id of a job in them."""
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -36,6 +38,8 @@ class Followed:
         self.seen = seen
         self.offset = 0
         self.lines = 0
+        self.ends: tuple[int, bytes] = (0, b"")
+        """The first and last bytes of what was read, and how much that was."""
 
     def goes_on(self, now: JournalFile) -> bool:
         """Whether what was read of it still stands there."""
@@ -58,6 +62,20 @@ def packed_size(files: JournalFiles, name: str) -> int:
             return int.from_bytes(raw.read(4), "little")
     except (OSError, ValueError, AttributeError):
         return -1
+
+
+def ends_of(files: JournalFiles, name: str, offset: int) -> tuple[int, bytes]:
+    """A folder that was removed and made anew gets the inodes of the old one, and a journal grows: its first and last lines
+    tell it from the other."""
+    if offset == 0 or name.endswith(PACKED):
+        return 0, b""
+    try:
+        with files.open(name) as stream:
+            head = stream.read(min(offset, ENDS))
+            stream.seek(max(offset - ENDS, 0))
+            return offset, head + stream.read(min(offset, ENDS))
+    except OSError:
+        return offset, b""
 
 
 def ends_line(files: JournalFiles, seen: JournalFile, offset: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from jobqueue.analytics.engine import Engine, plain_memory
-from jobqueue.analytics.following import Followed, Lines, base_name, ends_line, new_lines, packed_size
+from jobqueue.analytics.following import Followed, Lines, base_name, ends_line, ends_of, new_lines, packed_size
 from jobqueue.analytics.reading import read_lines, why_bad
 from jobqueue.analytics.saved import Piece, Saved
 from jobqueue.analytics.tables import Attempts, Events, Items
@@ -91,6 +91,9 @@ class History:
         self.files = {base_name(seen.name): self.files[base_name(seen.name)] for seen in now}
         fresh = list(self.read_files(files, now))
         self.add([*pieces, *fresh])
+        for followed in self.files.values():
+            if followed.ends[0] != followed.offset:
+                followed.ends = ends_of(files, followed.seen.name, followed.offset)
         if sum(piece.end - piece.start for piece in fresh) >= MUCH and store.cache is not None:
             self.keeping = Saved(store.cache, files).keep(fresh, now)
 
@@ -106,9 +109,13 @@ class History:
                 if not was_packed or packed_size(files, seen.name) != followed.offset & 0xFFFFFFFF:
                     return False
                 followed.seen = seen
-            elif seen != followed.seen and not ends_line(files, seen, followed.offset):
+            elif seen != followed.seen and not self.is_same(files, followed, seen):
                 return False
         return True
+
+    def is_same(self, files: JournalFiles, followed: Followed, seen: JournalFile) -> bool:
+        """Whether a file that has grown begins with what was read of it."""
+        return ends_line(files, seen, followed.offset) and ends_of(files, seen.name, followed.offset) == followed.ends
 
     def saved_pieces(self, store: Store, files: JournalFiles, now: list[JournalFile]) -> list[Piece]:
         if store.cache is None or sum(seen.size for seen in now) < MUCH // 8:

@@ -148,6 +148,21 @@ def test_an_item_is_known_again_by_the_round_that_it_does_not_say(tmp_path: Path
         check(queue, lines)
 
 
+def test_a_journal_in_the_place_of_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    """As of a folder that was removed and made anew: the file has the old inode, and has grown."""
+    path = tmp_path / "q/.jobqueue/journal/20261122-0.jsonl"
+    line = b'{"job":"%s","type":"scan","number":1,"outcome":"done"}\n'
+    with Queue(tmp_path / "q", durability="relaxed") as queue:
+        path.write_bytes(line % b"1")
+        assert analytics.attempts(queue)["job"].tolist() == ["1"]
+        for jobs in ([b"12"], [b"a", b"b", b"c"], [b"x" * 300, b"y"], [b"z" + b"x" * 299, b"y", b"z"]):
+            path.write_bytes(b"".join(line % job for job in jobs))
+            assert analytics.attempts(queue)["job"].tolist() == [job.decode() for job in jobs]
+        with path.open("ab") as stream:
+            stream.write(line % b"more")
+        assert len(analytics.attempts(queue)) == 4
+
+
 class Journal(RuleBasedStateMachine):
     """Several writers, doubles, torn lines, packing, removal and edits, in any order: what is followed is what stands there."""
 
