@@ -10,9 +10,14 @@ from typing import Protocol
 import msgspec
 
 from jobqueue.errors import InvalidJob
-from jobqueue.model.job import Failure, Job
+from jobqueue.model.job import Job
 from jobqueue.model.status import Status
 from jobqueue.model.times import Duration, parse_since
+
+
+class Reasoned(Protocol):
+    @property
+    def reason(self) -> str: ...
 
 
 class Brief(Protocol):
@@ -25,7 +30,7 @@ class Brief(Protocol):
     @property
     def batch(self) -> str | None: ...
     @property
-    def error(self) -> Failure | None: ...
+    def error(self) -> Reasoned | None: ...
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

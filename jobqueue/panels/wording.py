@@ -8,6 +8,7 @@ from datetime import datetime
 
 from jobqueue.model.job import Failure, Job
 from jobqueue.model.times import short
+from jobqueue.store.base import Cause
 
 TILES = (("pending", "Pending"), ("claimed", "Active"), ("done", "Done"), ("failed", "Failed"), ("total", "Total"))
 EMPTY = {
@@ -59,7 +60,7 @@ def first_line(message: str) -> str:
     return next((line for line in message.splitlines() if line.strip()), "")
 
 
-def problem_of(error: Failure | None, rejected: str | None) -> str:
+def problem_of(error: Failure | Cause | None, rejected: str | None) -> str:
     """Why a job failed, in one line."""
     if rejected is not None:
         return first_line(rejected)

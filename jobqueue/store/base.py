@@ -14,7 +14,7 @@ from jobqueue.model.control import Control
 from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.filter import Filter
 from jobqueue.model.gate import Verdict
-from jobqueue.model.job import Aware, Failure, Job, Ran
+from jobqueue.model.job import Aware, Job
 from jobqueue.model.limit import Limit
 from jobqueue.model.retention import Resting
 from jobqueue.model.status import Status
@@ -60,7 +60,21 @@ class Page(msgspec.Struct, frozen=True):
     total: int
 
 
-class Digest(msgspec.Struct, omit_defaults=True, gc=False):
+class Cause(msgspec.Struct, gc=False):
+    """A failure without its traceback: digests of many jobs stay in memory."""
+
+    reason: str = "error"
+    type: str | None = None
+    message: str = ""
+
+
+class Lasted(msgspec.Struct, gc=False):
+    """How long the last attempt ran, in seconds."""
+
+    seconds: float | None = None
+
+
+class Digest(msgspec.Struct, gc=False):
     """What counting needs of a job, and a row of a table. `rejected` says why the file cannot be a job (a rejected drop)."""
 
     type: str
@@ -73,8 +87,8 @@ class Digest(msgspec.Struct, omit_defaults=True, gc=False):
     run_after: Aware | None = None
     created_at: Aware | None = None
     finished_at: Aware | None = None
-    error: Failure | None = None
-    ran: Ran | None = None
+    error: Cause | None = None
+    ran: Lasted | None = None
     written_by: str | None = None
     rejected: str | None = None
 
@@ -84,14 +98,16 @@ class Digest(msgspec.Struct, omit_defaults=True, gc=False):
         return "rejected" if self.rejected is not None else None if self.error is None else self.error.reason
 
 
-TAKEN_OVER = tuple(name for name in Digest.__struct_fields__ if name not in ("status", "rejected"))
+TAKEN_OVER = tuple(name for name in Digest.__struct_fields__ if name not in ("status", "rejected", "error", "ran"))
 
 
 def digest(located: Located) -> Digest:
     """What counting and tables need of it."""
     job = located.job
     same = {name: getattr(job, name) for name in TAKEN_OVER}
-    return Digest(**same, status=located.status, rejected=located.reason)
+    error = None if job.error is None else Cause(job.error.reason, job.error.type, job.error.message)
+    ran = None if job.ran is None else Lasted(job.ran.seconds)
+    return Digest(**same, status=located.status, rejected=located.reason, error=error, ran=ran)
 
 
 class Put(msgspec.Struct, frozen=True):
