@@ -38,8 +38,6 @@ class Census:
         """The newest first; one that has gone since is no longer among the ids."""
         self.waiting = Waiting()
         self.came: dict[Status, deque[float]] = {status: deque() for status in FINISHED}
-        self.version = 0
-        """Counts the changes."""
         self.looks = 0
         self.touched: dict[str, Status | None] = {}
         """What came, went or was written since the look before the last, and where it lay before that."""
@@ -88,8 +86,8 @@ class Census:
 
     # -- looking
 
-    def look(self) -> int:
-        """Takes in what has happened since; the version, which is another where something has."""
+    def look(self) -> None:
+        """Takes in what has happened since."""
         self.looks += 1
         self.touched, self.lost = {}, False
         self.look_at_claimed()
@@ -99,11 +97,10 @@ class Census:
             self.take_in(events)
             self.find_claimed()
         if events is not None and age < LISTED_EVERY:
-            return self.version
+            return
         self.lost = events is None
         if self.events.notify is not None or age > SHARE * self.listing_took:
             self.list_all()
-        return self.version
 
     def take_in(self, events: Iterable[Event]) -> None:
         for status, mask, name in events:
@@ -124,7 +121,6 @@ class Census:
             self.latest[status].appendleft(id)
         if id in self.ids[status]:
             return
-        self.version += 1
         self.ids[status].add(id)
         self.ids[Status.CLAIMED].discard(id)  # where it was when those were listed
         if status is Status.PENDING:
@@ -134,7 +130,6 @@ class Census:
 
     def drop(self, status: Status, id: str) -> None:
         if id in self.ids[status]:
-            self.version += 1
             self.ids[status].discard(id)
             if status is Status.PENDING:
                 self.waiting.drop(id)
@@ -143,7 +138,6 @@ class Census:
         """A few folders with a few files each: cheaper to list than to watch."""
         found = set(self.queue.store.ids(Status.CLAIMED))
         if found != self.ids[Status.CLAIMED]:
-            self.version += 1
             for id in found ^ self.ids[Status.CLAIMED]:
                 self.touch(id)
             self.ids[Status.CLAIMED] = found
@@ -160,7 +154,6 @@ class Census:
             self.events.start()
         found = {status: set(self.queue.store.ids(status)) for status in Status}
         if found != self.ids:
-            self.version += 1
             for id in set().union(*(found[status] ^ self.ids[status] for status in Status)):
                 self.touch(id)
             for status in FINISHED:
