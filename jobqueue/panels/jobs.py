@@ -105,7 +105,7 @@ class Tabling(Acting):
 
     def of_chosen(self, verb: str, act: Callable[..., Bulk]) -> Said | None:
         ask = f"{verb.capitalize()} {{count}} {{jobs}}?"
-        return self.confirm(f"{verb}-chosen", ask, lambda: act(self.listing.choice, dry_run=True))
+        return self.confirm(f"{verb}-chosen", ask, lambda: act(self.listing.choice, dry_run=True), self.do_choose_all)
 
     @changes
     def do_retry_chosen(self) -> Said | None:

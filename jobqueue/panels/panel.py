@@ -221,16 +221,21 @@ class Panel:
         armed, self.told = self.told.armed, replace(self.told, armed=None)
         return None if armed is None else armed.act()
 
-    def confirm(self, key: str, text: str, rehearse: Callable[[], Bulk]) -> Said | None:
-        """The same for a bulk: the first click rehearses it and says how many, the second does exactly that."""
+    def confirm(self, key: str, text: str, rehearse: Callable[[], Bulk], then: Callable[[], None] | None = None) -> Said | None:
+        """The same for a bulk: the first click rehearses it and says how many, the second does exactly that, and `then`."""
         if self.told.is_armed(key):
             return self.second_click()
         plan = rehearse()
         if not len(plan):
             return Said(f"Nothing to do: {plan}.", "info")
-        return self.ask(
-            key, text.format(count=f"{len(plan):,}", jobs="job" if len(plan) == 1 else "jobs"), lambda: told_of(plan.apply())
-        )
+
+        def act() -> Said:
+            said = told_of(plan.apply())
+            if then is not None:
+                then()
+            return said
+
+        return self.ask(key, text.format(count=f"{len(plan):,}", jobs="job" if len(plan) == 1 else "jobs"), act)
 
     def do_undo(self) -> Said | None:
         """Takes back what the line offers to take back."""

@@ -149,6 +149,7 @@ def test_the_chosen_are_retried_in_two_steps(table: JobsPanel, filled: Queue) ->
     assert "Retry 1 job?" in table.view.tools
     table.click("retry-chosen")
     assert (filled.get(first).status, filled.get(second).status) == (Status.PENDING, Status.FAILED)
+    assert "chosen" not in table.view.tools, "what was acted on stays chosen, out of sight: the next click would hit it again"
 
 
 def test_all_that_match_are_purged_and_come_back(table: JobsPanel, filled: Queue) -> None:
