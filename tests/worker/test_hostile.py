@@ -212,7 +212,7 @@ def test_a_killed_process_tells_how_much_it_held(queue: Queue, ticking: Any) -> 
     error = located.job.error
     assert (error.reason, error.exit_code) == ("crashed", -signal.SIGKILL)
     assert "was killed by SIGKILL" in error.message
-    assert error.peak_memory > 300_000_000
+    assert error.peak_memory > 290_000_000  # the kernel adds up what each CPU counted only now and then
     located = run_one(queue, worker, "exits_hard")
     assert "it held" in located.job.error.message
 
