@@ -117,7 +117,7 @@ def whole_lines(stream: BufferedIOBase, position: int, end: int | None) -> Itera
             if damage:
                 yield Lines(b"", position, damage)
             break
-        lines: Bytes = rest + bytes(data) if rest and data else data
+        lines: Bytes = rest + data if rest and data else data
         rest = tail if data else rest + tail
         position += len(lines)
         if lines and skipping:
@@ -136,7 +136,7 @@ def block(stream: BufferedIOBase, size: int) -> tuple[Bytes, bytes, str]:
     if isinstance(stream, gzip.GzipFile):
         data, damage = unpacked(stream, size)
         cut = data.rfind(b"\n") + 1
-        return data[:cut], data[cut:], damage
+        return memoryview(data)[:cut], data[cut:], damage
     data = stream.read(max(size, 0))
     cut = data.rfind(b"\n") + 1
     if 0 < cut < len(data):  # the rest is read again, which is cheaper than to copy what is much more
@@ -146,6 +146,17 @@ def block(stream: BufferedIOBase, size: int) -> tuple[Bytes, bytes, str]:
 
 
 def unpacked(stream: gzip.GzipFile, size: int) -> tuple[bytes, str]:
+    """So many bytes, or those up to the end or the damage, and what that is."""
+    start = stream.tell()
+    try:
+        return stream.read(max(size, 0)), ""
+    except DAMAGED:  # what came before it went with the call: it is read again, in small parts
+        stream.rewind()
+        stream.seek(start)
+        return unpacked_to_the_damage(stream, size)
+
+
+def unpacked_to_the_damage(stream: gzip.GzipFile, size: int) -> tuple[bytes, str]:
     parts: list[bytes] = []
     while size > 0:
         try:

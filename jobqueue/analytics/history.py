@@ -20,6 +20,7 @@ from jobqueue.analytics.tables import Attempts, Events, Items
 from jobqueue.inert import inert, inert_logger
 from jobqueue.store.base import Store
 from jobqueue.store.derived import JournalFile, JournalFiles
+from jobqueue.store.journal_lines import PACKED
 
 log = inert_logger("jobqueue")
 MUCH = 8 << 20
@@ -128,11 +129,11 @@ class History:
         return pieces
 
     def read_files(self, files: JournalFiles, now: list[JournalFile]) -> Iterator[Piece]:
-        much = sum(self.unread(seen) for seen in now) >= MUCH
+        much = sum(self.unread(files, seen) for seen in now) >= MUCH
         parts = (
             (base_name(seen.name), seen, lines)
             for seen in now
-            if self.unread(seen)
+            if self.unread(files, seen)
             for lines in new_lines(files, seen, self.files[base_name(seen.name)].offset)
         )
         if not much:
@@ -156,10 +157,12 @@ class History:
         for done, of in waiting:
             yield self.moved_on(done.result(), of)
 
-    def unread(self, seen: JournalFile) -> int:
-        """Bytes that are new; of a packed file, which never grows, all or none."""
-        followed = self.files[base_name(seen.name)]
-        return seen.size if seen.name.endswith(".gz") and not followed.offset else max(seen.size - followed.offset, 0)
+    def unread(self, files: JournalFiles, seen: JournalFile) -> int:
+        """Bytes that are new; of a packed file, which never grows, all that it holds or none."""
+        offset = self.files[base_name(seen.name)].offset
+        if not seen.name.endswith(PACKED):
+            return max(seen.size - offset, 0)
+        return 0 if offset else max(packed_size(files, seen.name), seen.size)
 
     def taken_apart(self, name: str, start: int, lines: Lines) -> Piece:
         parsed, starts = read_lines(self.engine, lines.data)

@@ -448,6 +448,27 @@ def test_large_readings_are_read_in_chunks_by_several_threads(
     assert set(analytics.skipped(queue)["file"]) == {"20261121-0.jsonl", "20261122-0.jsonl"}
 
 
+def test_a_packed_file_is_as_large_as_what_it_holds(
+    queue: Queue, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(*(line(n) for n in range(500)))
+    packed, large = Path(f"{path}.gz"), path.stat().st_size
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    pools: list[int] = []
+
+    class Pool(history.ThreadPoolExecutor):
+        def __init__(self, threads: int) -> None:
+            pools.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(history, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(history, "MUCH", large)
+    assert packed.stat().st_size < large / 4
+    assert told(queue) == list(range(500))
+    assert len(pools) == 1, "one thread alone reads what is much, once it is packed"
+
+
 def test_growing_keeps_rows_without_a_time_at_the_end() -> None:
     import pyarrow as pa
 

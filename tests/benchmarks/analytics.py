@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import zlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ import msgspec
 
 from jobqueue.model.entry import AttemptEntry
 from jobqueue.model.job import Failure
+from jobqueue.store.keeping import GZIP, LEVEL
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 TYPES = ("scan", "score", "cards", "export", "fetch")
@@ -174,6 +176,26 @@ def main(count: int) -> None:
             with last.open("r+b") as stream:
                 stream.truncate(size)
         report(count, limit, first, cached)
+        packed(folder, journals)
+
+
+def packed(folder: Path, journals: list[Path]) -> None:
+    """The same as it lies there after two days."""
+    for path in journals:
+        Path(f"{path}.gz").write_bytes(zlib.compress(path.read_bytes(), LEVEL, GZIP))
+        path.unlink()
+    limit, first = [], []
+    for _ in range(ROUNDS):
+        without_cache(folder)
+        limit += measure(LIMIT.replace(".jsonl", ".jsonl.gz"), folder)["read"]
+        first += measure(OURS.split("held =")[0], folder)["read"]
+    (wall, cpu), (read, read_cpu) = middle(limit), middle(first)
+    row(
+        "first, of packed files",
+        read,
+        read_cpu,
+        f"{read / wall:.2f} x the fastest reader of those (CPU {read_cpu / cpu:.2f} x)",
+    )
 
 
 def report(count: int, limit: list[Any], first: dict[str, list[Any]], cached: list[Any]) -> None:
