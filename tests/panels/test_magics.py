@@ -108,6 +108,8 @@ def test_variables_that_cannot_go_along(ready: InteractiveShell, queue: Queue, n
 
 def test_the_worker_comes_and_goes(shell: InteractiveShell, queue: Queue) -> None:
     assert shell.run_line_magic("worker", "") == []
+    with pytest.raises(UsageError, match=r"%worker start handlers\.py, or --cells for the cells of %%job"):
+        shell.run_line_magic("worker", "start")
     worker = shell.run_line_magic("worker", "start --cells -c 2")
     assert worker.concurrency == 2
     assert shell.run_line_magic("worker", "status") == [worker]
