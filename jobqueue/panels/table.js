@@ -113,6 +113,7 @@ function render({ model, el }) {
     const active = el.getRootNode().activeElement;
     const inHead = head.contains(active) && (active.closest("th").dataset.column ?? "all");
     const inBody = body.contains(active);
+    if (inBody) focused = active.closest("tr[data-id]").dataset.id; // also of who came there without a key or a click
     head.replaceChildren(made("tr", {}, allBox(page), ...page.columns.map((column) => heading(column, page))));
     body.replaceChildren(...page.rows.map((row, n) => line(row, page.columns, page.start + n, page.all || page.chosen.includes(row.id))));
     table.setAttribute("aria-rowcount", page.total + 1);

@@ -293,6 +293,12 @@ def test_the_table_scrolls_through_thousands_with_a_few_rows_in_the_page(world: 
     far = "() => Number(document.querySelector('.jq-grid tr[data-id]').getAttribute('aria-rowindex')) > 1900"
     page.wait_for_function(far, timeout=20_000)
     assert 5 < rows.count() < 60
+    rows.nth(12).focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.activeElement.getAttribute('aria-selected') === 'true'", timeout=20_000)
+    look("table")
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.activeElement.getAttribute('aria-selected') === 'false'", timeout=20_000)
     page.locator("select[aria-label=status]").select_option("failed")
     badge = page.locator(".jq-tools .jq-badge")
     page.wait_for_function(
@@ -307,7 +313,6 @@ def test_the_table_scrolls_through_thousands_with_a_few_rows_in_the_page(world: 
     page.get_by_role("button", name="Retry 1", exact=True).click()
     page.get_by_role("button", name="Retry 1 job?").click()
     until(lambda: world.files("failed") == 1)
-    look("table")
     page.locator(".jq-filters input").fill("")
     page.locator("select[aria-label=status]").select_option("")
     page.wait_for_selector(".jq-grid[aria-rowcount='3008']", timeout=20_000)
