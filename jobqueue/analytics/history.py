@@ -129,14 +129,14 @@ class History:
         return pieces
 
     def read_files(self, files: JournalFiles, now: list[JournalFile]) -> Iterator[Piece]:
-        much = sum(self.unread(files, seen) for seen in now) >= MUCH
+        unread = {seen.name: self.unread(files, seen) for seen in now}
         parts = (
             (base_name(seen.name), seen, lines)
             for seen in now
-            if self.unread(files, seen)
+            if unread[seen.name]
             for lines in new_lines(files, seen, self.files[base_name(seen.name)].offset)
         )
-        if not much:
+        if sum(unread.values()) < MUCH:
             for name, seen, lines in parts:
                 yield self.moved_on(self.taken_apart(name, self.files[name].offset, lines), seen)
             return

@@ -24,10 +24,6 @@ from jobqueue.queue.queue import Queue
 from jobqueue.queue.seen import WorkerHandle
 
 START = "%worker start --cells"
-WITHOUT_HANDLERS = (
-    "%worker start: no worker is alive, and a new one needs handlers: %worker start handlers.py, or --cells for the cells of "
-    "%%job, or name them under handlers: in jobqueue.yaml"
-)
 PROJECT = re.compile(r"\s(-p|--project)\s+\S*$")
 WORDS = {"queue": (), "jobs": ("pending", "claimed", "done", "failed"), "worker": ("start", "stop", "status", "--cells")}
 
@@ -107,8 +103,6 @@ class JobMagics(Magics):
         if given.what == "stop":
             return self.stop()
         handlers = [*given.handlers, *([cells.__name__] if given.cells else [])]
-        if not (handlers or self.current.config.handlers or self.current.workers()):
-            raise UsageError(WITHOUT_HANDLERS)
         return self.current.ensure_worker(handlers or None, concurrency=given.concurrency, reload=given.reload)
 
     def stop(self) -> list[WorkerHandle]:

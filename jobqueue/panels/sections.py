@@ -21,13 +21,14 @@ Row = Callable[[Located, int, datetime, Told, bool], str]
 
 
 def head(glance: Glance | None, told: Told, read_only: bool) -> str:
-    path = (
-        ""
-        if glance is None
-        else tag("code", text(glance.url), class_="jq-path", title=f"the folder of this queue: {glance.url}")
-    )
+    path = "" if glance is None else folder(glance.url)
     buttons = "" if glance is None or read_only else pause_button(glance)
     return f'<div class="jq-head"><h2>Queue Dashboard</h2>{path}{GAP}{buttons}</div>'
+
+
+def folder(url: str) -> str:
+    """Cut where there is no room; the whole of it under the pointer."""
+    return tag("code", text(url), class_="jq-path", title=f"the folder of this queue: {url}")
 
 
 def pause_button(glance: Glance) -> str:

@@ -113,7 +113,7 @@ function render({ model, el }) {
     const active = el.getRootNode().activeElement;
     const inHead = head.contains(active) && (active.closest("th").dataset.column ?? "all");
     const inBody = body.contains(active);
-    if (inBody) focused = active.closest("tr[data-id]").dataset.id; // also of who came there without a key or a click
+    if (inBody) focused = active.closest("tr[data-id]").dataset.id; // who leaves it by scrolling comes back to it
     head.replaceChildren(made("tr", {}, allBox(page), ...page.columns.map((column) => heading(column, page))));
     body.replaceChildren(...page.rows.map((row, n) => line(row, page.columns, page.start + n, page.all || page.chosen.includes(row.id))));
     table.setAttribute("aria-rowcount", page.total + 1);
@@ -154,7 +154,6 @@ function render({ model, el }) {
     if (column) model.send({ do: "sort", column: column.dataset.column });
     else if (row && event.target.matches("input")) choose(row, event.target.checked, event.shiftKey);
     else if (row) model.send({ do: "open", id: row.dataset.id });
-    if (row) focused = row.dataset.id;
   }, { signal });
   frame.addEventListener("keydown", (event) => {
     const row = document.activeElement?.closest("tr[data-id]");
@@ -162,7 +161,6 @@ function render({ model, el }) {
     if (move) {
       const next = row ? (move > 0 ? row.nextElementSibling : row.previousElementSibling) : body.firstElementChild;
       if (!next) return;
-      focused = next.dataset.id;
       next.focus({ preventScroll: true });
       next.scrollIntoView({ block: "nearest" });
     } else if (event.key === "Home" || event.key === "End") {

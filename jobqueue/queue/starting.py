@@ -46,8 +46,8 @@ def ensure_worker(
         return found
     if not sources:
         raise HandlerError(
-            "no worker is alive, and none can be started without handlers: ensure_worker('handlers.py'), or name them under "
-            "handlers: in jobqueue.yaml"
+            "no worker is alive, and a new one needs handlers: give their module or file, such as handlers.py, or name it "
+            "under handlers: in jobqueue.yaml"
         )
     with one_at_a_time(store):
         if (found := serving(queue, wanted)) is not None:

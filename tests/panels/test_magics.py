@@ -108,7 +108,7 @@ def test_variables_that_cannot_go_along(ready: InteractiveShell, queue: Queue, n
 
 def test_the_worker_comes_and_goes(shell: InteractiveShell, queue: Queue) -> None:
     assert shell.run_line_magic("worker", "") == []
-    with pytest.raises(UsageError, match=r"%worker start handlers\.py, or --cells for the cells of %%job"):
+    with pytest.raises(UsageError, match=r"a new one needs handlers: give their module or file, such as handlers\.py"):
         shell.run_line_magic("worker", "start")
     worker = shell.run_line_magic("worker", "start --cells -c 2")
     assert worker.concurrency == 2

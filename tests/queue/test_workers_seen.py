@@ -162,7 +162,7 @@ def test_a_worker_that_does_not_sign_on_is_ended(queue: Queue, tmp_path: Path) -
 
 
 def test_what_cannot_be_started_is_refused(queue: Queue, tmp_path: Path) -> None:
-    with pytest.raises(HandlerError, match=r"none can be started without handlers: ensure_worker\('handlers.py'\)"):
+    with pytest.raises(HandlerError, match=r"a new one needs handlers: give their module or file, such as handlers\.py"):
         queue.ensure_worker()
     with pytest.raises(HandlerError, match="wrong.py: no such file"):
         queue.ensure_worker("wrong.py")
