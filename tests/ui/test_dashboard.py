@@ -38,7 +38,11 @@ dashboard
 """
 
 
-CHANGE_THEME = "async (theme) => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }"
+CHANGE_THEME = """async (theme) => {
+  await window.jupyterapp.commands.execute('apputils:change-theme', {theme});
+  while (document.body.dataset.jpThemeName !== theme) await new Promise(requestAnimationFrame);
+}"""
+"""Its style sheet is loaded, and the page says so, some time after the command is through."""
 
 MORE = """
 import warnings
