@@ -117,6 +117,11 @@ JOB_OPTIONS = (
         help="While another job has the key: wait (the default), make none, or take its place.",
     ),
     click.option("--pipeline-version", metavar="TEXT", help="The version it runs at."),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+        help="From which level on logging goes into its log: debug is the verbose one.",
+    ),
     click.option("--run-id", type=Number(), metavar="ID", help="The run it belongs to."),
     click.option("--redo-of", type=Json(), metavar="JSON", help="What it repeats."),
     click.option("--row", type=Json(), metavar="JSON", help="Where its payload stood in the frame of its batch."),

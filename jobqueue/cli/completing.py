@@ -34,6 +34,7 @@ def quiet(source: Source) -> Completer:
         except Exception:  # whatever it is, it must not appear in the middle of a command line
             return []
         finally:
+            ctx.find_root().close()  # click has closed it already, before it asked
             logging.disable(logging.NOTSET)
 
     return complete

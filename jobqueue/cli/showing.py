@@ -30,7 +30,7 @@ Examples:
 
 --json: {id, status, type, name, payload, priority, run_after, expires_at, max_attempts, max_crashes, backoff, timeout, after,
 on_parent_failure, idempotency_key, key_scope, concurrency_key, on_conflict, pipeline_version, project, batch, redo_of,
-row, run_id, tags, force, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
+row, run_id, tags, force, log_level, created_at, updated_at, attempts, claimed_at, finished_at, locked_by,
 error: {reason, type, message, traceback, exit_code, peak_memory}, result,
 progress: {percent, message, done, total, seconds_left, attempt, at, metrics}, metrics, artifacts,
 ran: {due_at, seconds, code, version, subject},
@@ -105,7 +105,7 @@ def place_lines(located: Located, found: dict[str, Any]) -> Iterator[tuple[str, 
 
 TEXTS = (
     *("name", "project", "batch", "run_id", "idempotency_key", "key_scope", "concurrency_key", "pipeline_version"),
-    *("on_parent_failure",),
+    *("on_parent_failure", "log_level"),
 )
 LISTS = ("tags", "after")
 RAN = ("subject", "version", "code")

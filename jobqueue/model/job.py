@@ -18,6 +18,7 @@ LOWEST_PRIORITY = 99
 MOST_COUNTED = 1_000_000
 ON_PARENT_FAILURE = ("skip", "run", "fail")
 ON_CONFLICT = ("wait", "reject", "supersede")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 Aware = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=1000)]
@@ -105,6 +106,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     force: bool = False
     """Items that were processed before are processed again: `ctx.track(..., once=True)` leaves none out."""
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    """From which level on `logging` goes into the job's log: `debug` is the verbose one. None is that of its process."""
 
     created_at: Aware | None = None
     updated_at: Aware | None = None

@@ -13,6 +13,7 @@ import msgspec
 from jobqueue.errors import InvalidJob, UnreadableJob
 from jobqueue.model.job import (
     DEFAULT_PRIORITY,
+    LOG_LEVELS,
     LOWEST_PRIORITY,
     ON_CONFLICT,
     ON_PARENT_FAILURE,
@@ -114,16 +115,23 @@ def parse_after(value: Any, field: str = "after") -> tuple[str, ...]:
     return tuple(parse_text(getattr(parent, "id", parent), f"{field}[{n}]") for n, parent in enumerate(parents))
 
 
-def parse_on_parent_failure(value: Any, field: str = "on_parent_failure") -> str:
-    if value not in ON_PARENT_FAILURE:
-        raise InvalidJob(f"{field}: {brief(value)} is unknown; give one of {', '.join(ON_PARENT_FAILURE)}")
+def one_of(value: Any, field: str, words: tuple[str, ...]) -> str:
+    if value not in words:
+        raise InvalidJob(f"{field}: {brief(value)} is unknown; give one of {', '.join(words)}")
     return str(value)
+
+
+def parse_on_parent_failure(value: Any, field: str = "on_parent_failure") -> str:
+    return one_of(value, field, ON_PARENT_FAILURE)
 
 
 def parse_on_conflict(value: Any, field: str = "on_conflict") -> str:
-    if value not in ON_CONFLICT:
-        raise InvalidJob(f"{field}: {brief(value)} is unknown; give one of {', '.join(ON_CONFLICT)}")
-    return str(value)
+    return one_of(value, field, ON_CONFLICT)
+
+
+def parse_log_level(value: Any, field: str = "log_level") -> str:
+    """As it is written in `logging`, or in small letters."""
+    return one_of(value.lower() if isinstance(value, str) else value, field, LOG_LEVELS)
 
 
 def parse_key_scope(value: Any, field: str = "key_scope") -> str:
@@ -187,6 +195,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "run_id": parse_number_or_text,
     "tags": parse_tags,
     "force": parse_force,
+    "log_level": parse_log_level,
     "created_at": parse_time,
 }
 """What a caller, or a dropped file, may say of a job; the rest is for the queue to say."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobqueue.errors import ConfigError, InvalidJob
 from jobqueue.model.budget import read_budgets
+from jobqueue.model.job import LOG_LEVELS
 from jobqueue.model.limit import Budget, Limit, read_limits
 from jobqueue.model.request import nearest
 from jobqueue.model.retention import NO_RETENTION, Retention, read_retention
@@ -182,7 +183,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "cancel_grace": duration,
     "max_jobs_per_child": whole(1, 1_000_000_000),
     "max_memory": size,
-    "log_level": one_of("debug", "info", "warning", "error"),
+    "log_level": one_of(*LOG_LEVELS),
     "port": whole(0, 65535),
     "schedules": schedules,
     "retention": retention,

@@ -140,10 +140,9 @@ class JobContext:
     def log(self) -> JobLogger:
         """`ctx.log("read %d rows", n)` writes a line to the job's log; it is a logger too: `ctx.log.warning(...)`."""
         if "log" not in self.made:
-            from jobqueue.queue.output import JobLogger, job_logger
+            from jobqueue.queue.output import JobLogger
 
-            extra = {"job": self.id, "job_type": self.job.type, "attempt": self.attempt}
-            self.made["log"] = JobLogger(job_logger, extra)
+            self.made["log"] = JobLogger(self.job, self.attempt)
         logger: JobLogger = self.made["log"]
         return logger
 

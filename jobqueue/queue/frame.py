@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Runs = dict[int, list[JobHandle[Any]]]
 OF_A_JOB = (
     *("project", "batch", "pipeline_version", "timeout", "max_attempts", "max_crashes", "backoff", "tags", "name"),
-    *("concurrency_key", "on_conflict", "run_id", "row"),
+    *("concurrency_key", "on_conflict", "run_id", "row", "log_level"),
 )
 """What a redo takes over from the job that it repeats."""
 

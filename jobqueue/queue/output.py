@@ -8,11 +8,17 @@ from collections.abc import MutableMapping
 from datetime import datetime
 from typing import Any
 
+from jobqueue.model.job import Job
 from jobqueue.store.base import Log
 
 LONGEST_UNWRITTEN = 8192
 job_logger = logging.getLogger("jobqueue.job")
-job_logger.setLevel(logging.INFO)
+job_logger.setLevel(logging.DEBUG)  # each job has a level of its own: see JobLogger
+
+
+def level_of(job: Job) -> int | None:
+    """From which level on it wants `logging` in its log; None where it says nothing."""
+    return None if job.log_level is None else logging.getLevelNamesMapping()[job.log_level.upper()]
 
 
 def heading(attempt: int, worker: str, now: datetime) -> str:
@@ -48,8 +54,22 @@ class Output:
 class JobLogger(logging.LoggerAdapter[logging.Logger]):
     """`ctx.log("read %d rows", n)`, and a logger with all that a logger has: `ctx.log.warning(...)`.
 
-    Records carry the job's id, type and attempt as `job`, `job_type` and `attempt`.
+    Records carry the job's id, type and attempt as `job`, `job_type` and `attempt`. `log_level` of the job says from which
+    level on it writes (info), and so does its `setLevel`, for this job.
     """
+
+    def __init__(self, job: Job, attempt: int) -> None:
+        super().__init__(job_logger, {"job": job.id, "job_type": job.type, "attempt": attempt})
+        self.least = level_of(job) or logging.INFO
+
+    def setLevel(self, level: int | str) -> None:
+        self.least = level if isinstance(level, int) else logging.getLevelNamesMapping()[level]
+
+    def getEffectiveLevel(self) -> int:
+        return self.least
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= self.least and self.logger.isEnabledFor(level)
 
     def __call__(self, message: object, *args: object, **options: Any) -> None:
         options["stacklevel"] = options.get("stacklevel", 1) + 1

@@ -130,7 +130,7 @@ class Queue:
         `queue.with_options(delay="10m", priority="high", idempotency_key="export-7").enqueue(export, table="orders")`.
         Options: priority, delay, run_after, max_attempts, max_retries, backoff, timeout, expires_at, expires_in, after,
         on_parent_failure, idempotency_key, key_scope, force, name, project, batch, redo_of, row, run_id, tags,
-        concurrency_key, on_conflict (wait, reject or supersede), pipeline_version, max_crashes, id.
+        concurrency_key, on_conflict (wait, reject or supersede), pipeline_version, max_crashes, log_level, id.
         """
         read_options(options, self.clock.now())
         view = copy.copy(self)

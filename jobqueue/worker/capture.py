@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobqueue.queue.context import running
+from jobqueue.worker.verbosity import verbosity
 
 LINE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STREAMS = ("stdout", "stderr")
@@ -51,7 +52,7 @@ class JobLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         context = running.get(None)
         try:
-            if context is not None and not comes_through_a_tee():
+            if context is not None and not comes_through_a_tee() and verbosity.takes_for(context.job, record):
                 context.output.write(self.format(record) + "\n")
             if record.levelno >= logging.WARNING and self.is_alone(record):
                 self.show(record)

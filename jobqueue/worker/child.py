@@ -25,6 +25,7 @@ from jobqueue.queue.context import JobContext
 from jobqueue.queue.registry import Registry
 from jobqueue.worker.frames import BROKEN, READY, Order, Start, frame, job_of, take_frame
 from jobqueue.worker.run import Result, call, failure_of, flush_output, kept_surroundings
+from jobqueue.worker.verbosity import verbosity
 
 if TYPE_CHECKING:
     from jobqueue.queue.queue import Queue
@@ -96,6 +97,8 @@ class Child:
             self.answer(Result(BROKEN, error=failure_of(error)))
             raise SystemExit(1) from None
         logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+        for handler in logging.root.handlers:
+            handler.addFilter(verbosity.takes)
         self.answer(Result(READY))
         while True:
             order = self.orders.decode(self.receive())

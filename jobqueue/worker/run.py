@@ -24,6 +24,7 @@ from jobqueue.model.told import Told
 from jobqueue.queue.context import JobContext, running
 from jobqueue.queue.handler import Handler
 from jobqueue.queue.signature import check_result, convert_payload
+from jobqueue.worker.verbosity import verbosity
 
 LONGEST_TRACEBACK = 20_000
 LONGEST_MESSAGE = 10_000
@@ -55,7 +56,8 @@ def call(handler: Handler, context: JobContext) -> Result:
     """Runs a handler on a job's payload; every way in which it can end is a `Result`."""
     context.version = version_for(context.job, handler.version)
     started = time.monotonic()
-    result = attempt_call(handler, context)
+    with verbosity.of(context.job):
+        result = attempt_call(handler, context)
     return msgspec.structs.replace(result, seconds=time.monotonic() - started, told=context.close())
 
 

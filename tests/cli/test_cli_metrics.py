@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from jobqueue import analytics
 from jobqueue.analytics.metrics import COLUMNS
 from jobqueue.cli import measuring, program
 from jobqueue.cli.measuring import ERRORS_EPILOG, GROUP, METRICS_EPILOG, fitting, lengths
+from jobqueue.cli.opening import notes
 from jobqueue.queue.queue import Queue
 
 
@@ -196,6 +198,7 @@ def test_the_tab_key_offers_ranges_and_groups(shell: Any, history: list[str]) ->
     assert offered("errors", "--type", "") == ["scan", "mail"]
     assert offered("export", "") == ["attempts", "items", "events", "jobs"]
     assert set(measuring.GROUPS) <= COLUMNS
+    assert notes not in logging.getLogger("jobqueue").handlers, "what a completion opened is not closed"
 
 
 def test_the_command_line_is_loaded_without_pandas() -> None:

@@ -38,6 +38,7 @@ GOOD = {
     "run_id": (42, 42),
     "tags": (["a", "b", "a"], ("a", "b")),
     "force": (True, True),
+    "log_level": ("DEBUG", "debug"),
     "created_at": ("2026-11-22T12:00:00Z", NOON),
 }
 """For each field that a file may give: how it is written, and what it becomes."""
@@ -184,6 +185,8 @@ BAD = [
     ("key_scope", [], "key_scope: [] is unknown"),
     ("concurrency_key", "", "concurrency_key: '' is not a text"),
     ("on_conflict", "fight", "on_conflict: 'fight' is unknown; give one of wait, reject, supersede"),
+    ("log_level", "loud", "log_level: 'loud' is unknown; give one of debug, info, warning, error"),
+    ("log_level", 10, "log_level: 10 is unknown; give one of debug"),
     ("pipeline_version", 2, "pipeline_version: 2 is not a text"),
     ("project", 1.5, "project: 1.5 is not a text"),
     ("batch", True, "batch: True is not a text"),

@@ -493,6 +493,73 @@ def test_a_handler_that_logs_through_our_stream_is_heard_once(run: Run) -> None:
     assert run(work).log().count("once") == 1
 
 
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def speak_up(ctx: JobContext) -> None:
+    for level in LEVELS:
+        getattr(ctx.log, level)("said %s", level)
+        getattr(logging.getLogger("library.deep"), level)("told %s", level)
+
+
+def heard(job: Any) -> list[str]:
+    return [line.split(": ")[1] for line in job.log().splitlines()[1:]]
+
+
+@pytest.fixture
+def at_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a program is that has set up nothing, and none of pytest's own handlers."""
+    monkeypatch.setattr(logging.root, "level", logging.WARNING)
+    monkeypatch.setattr(logging.root, "handlers", [])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_job_says_how_much_of_logging_goes_into_its_log(at_warning: None, run: Run, level: str) -> None:
+    job = run(speak_up, log_level=level)
+
+    assert heard(job) == [f"{said} {word}" for word in LEVELS[LEVELS.index(level) :] for said in ("said", "told")]
+    assert logging.root.level == logging.WARNING
+
+
+def test_without_a_level_it_is_that_of_the_process_and_info_for_the_context(at_warning: None, run: Run) -> None:
+    assert heard(run(speak_up)) == ["said info", "said warning", "told warning", "said error", "told error"]
+
+
+def test_a_handler_may_set_its_own_level_and_that_of_the_process(at_warning: None, run: Run) -> None:
+    def work(ctx: JobContext) -> None:
+        ctx.log.setLevel("DEBUG")
+        assert ctx.log.getEffectiveLevel() == logging.DEBUG
+        ctx.log.debug("said debug")
+        logging.root.setLevel(logging.ERROR)
+
+    assert heard(run(work)) == ["said debug"]
+    assert heard(run(speak_up)) == ["said info", "said warning", "said error", "told error"]
+    run(work, log_level="debug")
+    assert logging.root.level == logging.ERROR
+
+
+def test_a_talkative_job_makes_nobody_beside_it_talk(at_warning: None, queue: Queue) -> None:
+    barrier = threading.Barrier(3)
+
+    @handler
+    def work(ctx: JobContext) -> None:
+        barrier.wait(30)
+        speak_up(ctx)
+        logging.getLogger("own").info("own info")
+        barrier.wait(30)
+
+    logging.getLogger("own").setLevel(logging.INFO)
+    levels = ("debug", None, "error")
+    jobs = [queue.with_options(log_level=level).enqueue("work") for level in levels]
+    Worker(queue, [work], executor="thread", concurrency=3).run(drain=True)
+
+    everything = [f"{said} {word}" for word in LEVELS for said in ("said", "told")]
+    assert heard(jobs[0]) == [*everything, "own info"]
+    assert heard(jobs[1]) == ["said info", "said warning", "told warning", "said error", "told error", "own info"]
+    assert heard(jobs[2]) == ["said error", "told error"]
+    assert logging.root.level == logging.WARNING
+
+
 def test_the_tail_of_a_log_and_following_it(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     def work(ctx: JobContext) -> None:
         for number in range(300):

@@ -16,7 +16,7 @@ import pytest
 from jobqueue import Queue
 
 HANDLERS = '''
-import os, signal, time
+import logging, os, signal, time
 from pathlib import Path
 from jobqueue import JobContext, constant, handler
 
@@ -47,6 +47,12 @@ def talks(gate, ctx: JobContext):
     os.system("echo from a shell")
     wait_for(gate)
     print("behind the gate")
+
+@handler
+def speaks_up(ctx: JobContext):
+    for level in ("debug", "info", "error"):
+        getattr(ctx.log, level)("said %s", level)
+        getattr(logging.getLogger("library"), level)("told %s", level)
 
 @handler
 def follows(ctx: JobContext):
@@ -91,6 +97,16 @@ def test_an_attempt_that_was_killed_in_a_loop_is_gone_on_with(context_workers: A
     [crashed] = job.history
     assert (crashed.outcome, crashed.metrics, job.metrics) == ("crashed", {"items": 26}, {"items": 15})
     assert job.log().splitlines()[1] == "last words"
+
+
+def test_a_job_says_how_much_of_logging_goes_into_its_log(context_workers: Any, queue: Queue) -> None:
+    jobs = [queue.with_options(log_level=level).enqueue("speaks_up") for level in (None, "debug", "error", None)]
+
+    drained(context_workers)
+
+    heard = [[line.split(": ")[1] for line in job.log().splitlines()[1:]] for job in jobs]
+    usual = ["said info", "told info", "said error", "told error"]
+    assert heard == [usual, ["said debug", "told debug", *usual], ["said error", "told error"], usual]
 
 
 def test_a_worker_that_was_killed_leaves_where_the_loop_stood(

@@ -31,6 +31,7 @@ class Adding(Words):
             redo_of={"row": 3},
             run_id=42,
             tags=("a", "b"),
+            log_level="debug",
             extra={"theirs": [1]},
         )
 
