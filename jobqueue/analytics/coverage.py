@@ -31,12 +31,22 @@ BADGES = {NEW: "🆕 New", PROCESSED: "✅ Processed", NEEDS_RERUN: "🔄 Needs 
 WENT_WELL, WENT_BADLY = ("done",), ("failed", "crashed")
 """The outcomes that say something of a subject; a cancelled, snoozed or released attempt says nothing."""
 SHOWN = 20
+RUN = {
+    "version": "version",
+    "job": "job",
+    "at": "finished_at",
+    "attempt": "attempt",
+    "worker": "worker",
+    "run": "run",
+    "code": "code",
+}
+"""What is told of a run, and the column of `attempts` that has it."""
 
 
 class Coverage:
-    """The subjects, each once and in the order given: `frame` has subject, status, version, job and at of each one.
-
-    `version`, `job` and `at` are those of its last run that went well. `asked` is the version that the question was about.
+    """The subjects, each once and in the order given: `frame` has subject and status of each one, and of its last run that
+    went well version, job, at (when it ended), attempt (its number), worker, run (how long it took) and code (the hash of its
+    handler). `asked` is the version that the question was about.
     """
 
     def __init__(
@@ -160,11 +170,9 @@ def runs_of(frame: pd.DataFrame, type: str) -> pd.DataFrame:
     """What the attempts of a type say of subjects, oldest first."""
     chosen = is_one_of(frame["type"], (type,)) & is_one_of(frame["outcome"], WENT_WELL + WENT_BADLY)
     chosen &= frame["subject"].notna().to_numpy()
-    some = frame if chosen.all() else frame[chosen]
+    some = frame if chosen.all() else frame.loc[chosen, ["subject", "outcome", *RUN.values()]]
     good = is_one_of(some["outcome"], WENT_WELL)
-    return pd.DataFrame(
-        {"subject": some["subject"], "good": good, "version": some["version"], "job": some["job"], "at": some["finished_at"]}
-    )
+    return pd.DataFrame({"subject": some["subject"], "good": good, **{name: some[column] for name, column in RUN.items()}})
 
 
 def runs_of_items(frame: pd.DataFrame, type: str, track: str | None) -> pd.DataFrame:
@@ -173,9 +181,8 @@ def runs_of_items(frame: pd.DataFrame, type: str, track: str | None) -> pd.DataF
     if track is not None:
         chosen &= is_one_of(frame["track"], (track,))
     some = frame[chosen]
-    return pd.DataFrame(
-        {"subject": some["key"], "good": True, "version": some["version"], "job": some["job"], "at": some["at"]}
-    )
+    told = {name: some.get(column) for name, column in (RUN | {"at": "at"}).items()}  # nobody noted the worker of an item
+    return pd.DataFrame({"subject": some["key"], "good": True, **told})
 
 
 def is_one_of(column: pd.Series[Any], words: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -220,12 +227,9 @@ def judge(subjects: list[Any], runs: pd.DataFrame, asked: str | None) -> pd.Data
         {
             "subject": pd.Series(subjects),
             "status": status,
-            **{
-                name: runs[name].reset_index(drop=True).reindex(best).reset_index(drop=True)
-                for name in ("version", "job", "at")
-            },
+            **{name: runs[name].reset_index(drop=True).reindex(best).reset_index(drop=True) for name in RUN},
         }
-    )
+    ).astype({"attempt": "Int32"})
 
 
 def places_in(values: pd.Series[Any], wanted: pa.StringArray) -> np.ndarray[Any, Any]:

@@ -10,8 +10,11 @@ from typing import Any
 from jobqueue.errors import JobNotFound
 from jobqueue.model.job import Job
 from jobqueue.model.status import Status
-from jobqueue.panels import wording
-from jobqueue.panels.panel import Panel, Said, changes
+from jobqueue.panels import detail, wording
+from jobqueue.panels.detail import Detail
+from jobqueue.panels.panel import Panel, Said, Told, changes
+from jobqueue.panels.sections import said
+from jobqueue.panels.settings import developer_mode
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.handle import JobHandle
 
@@ -21,10 +24,22 @@ MOST_AWAITED = 1000
 
 
 class Acting(Panel):
-    """`open_id` is the job that the drawer shows; of the `awaited` ones it is said when they have ended."""
+    """`open_id` is the job that the drawer shows, `opened` what was seen of it; of the `awaited` ones it is said when they have
+    ended. The parts `drawer` and `status` are made here."""
 
     open_id: str | None = None
+    opened: Detail | None = None
     awaited: Sequence[str] = ()
+
+    def look(self) -> None:
+        self.opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
+        super().look()
+
+    def draw(self, state: Any, told: Told) -> None:
+        self.view.update({**self.texts(state, told), "drawer": self.drawer(told), "status": said(told)})
+
+    def drawer(self, told: Told) -> str:
+        return "" if self.opened is None else detail.shown(self.opened, told, self.read_only)
 
     def do_open(self, id: str = "") -> None:
         self.open_id = id or None
@@ -50,6 +65,9 @@ class Acting(Panel):
         failed = [job for job in found if job.error is not None]
         return Said(f"{wording.ended(found)}.", "error" if failed else "ok", job=(failed or found)[0].id)
 
+    def do_developer(self, value: bool = False) -> None:
+        developer_mode(bool(value))
+
     # -- one job
 
     @changes
@@ -71,10 +89,17 @@ class Acting(Panel):
 
     @changes
     def do_force(self, id: str = "") -> Said:
+        return self.again(id)
+
+    @changes
+    def do_verbose(self, id: str = "") -> Said:
+        return self.again(id, log_level="debug")
+
+    def again(self, id: str, **options: Any) -> Said:
         """The same request as a new job, whatever was processed before."""
         old = self.queue.get(id).record
-        options = {name: getattr(old, name) for name in KEPT if getattr(old, name)}
-        job = self.queue.with_options(**options, force=True).enqueue(old.type, old.payload)
+        kept = {name: getattr(old, name) for name in KEPT if getattr(old, name)}
+        job = self.queue.with_options(**kept | options, force=True).enqueue(old.type, old.payload)
         self.open_id = job.id
         return self.queued([job])
 
@@ -132,4 +157,8 @@ class Acting(Panel):
         return self.ask(f"stop {id}", "Stop it?", stop)
 
 
-KEPT = ("project", "batch", "tags", "concurrency_key", "pipeline_version", "priority", "max_attempts", "timeout")
+KEPT = (
+    *("name", "project", "batch", "tags", "run_id", "concurrency_key", "pipeline_version", "priority", "log_level"),
+    *("max_attempts", "max_crashes", "backoff", "timeout"),
+)
+"""What a new job takes over from the one that it repeats."""

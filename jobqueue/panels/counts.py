@@ -15,7 +15,7 @@ from jobqueue.queue.queue import Queue
 
 class StatsPanel(Acting):
     name: ClassVar[str] = "stats"
-    parts: ClassVar[tuple[str, ...]] = ("banners", "tiles", "status")
+    parts: ClassVar[tuple[str, ...]] = ("banners", "tiles", "drawer", "status")
 
     def __init__(self, queue: Queue, **options: Any) -> None:
         self.glancing = Glancing(queue)
@@ -25,11 +25,7 @@ class StatsPanel(Acting):
         return self.glancing.look()
 
     def texts(self, state: Glance | None, told: Told) -> Mapping[str, str]:
-        return {
-            "banners": sections.banners(state, told, self.read_only),
-            "tiles": sections.tiles(state),
-            "status": sections.said(told),
-        }
+        return {"banners": sections.banners(state, told, self.read_only), "tiles": sections.tiles(state)}
 
     def still(self) -> str:
         if self.state is None:

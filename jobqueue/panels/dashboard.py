@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from jobqueue.model.status import Status
-from jobqueue.panels import detail, groups, measures, refresh, sections, staff, static
-from jobqueue.panels.detail import Detail
+from jobqueue.panels import groups, measures, refresh, sections, settings, staff, static
 from jobqueue.panels.glance import Glance
 from jobqueue.panels.groups import Failures, Grouped, Regrouping
 from jobqueue.panels.jobs import Shown, Tabling
@@ -27,7 +26,6 @@ MANY = 200_000
 @dataclass(frozen=True)
 class State:
     glance: Glance
-    open: Detail | None
     staff: Staff
     figures: Figures
     failures: Failures
@@ -50,11 +48,10 @@ class Dashboard(Regrouping, Tabling):
         return framed(self.name, self.view, self.rows.widget)
 
     def read(self) -> State:
-        opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
         glance = self.glancing.look()
         failures = self.grouped.look(glance.counts[Status.FAILED])
         figures = self.measured.look(glance.counts[Status.PENDING])
-        return State(glance, opened, staff.look(self.queue), figures, failures, self.shown_first(glance) or self.read_table())
+        return State(glance, staff.look(self.queue), figures, failures, self.shown_first(glance) or self.read_table())
 
     def shown_first(self, glance: Glance) -> Shown | None:
         """To put a million jobs into an order takes a second: the rest is seen before."""
@@ -82,10 +79,9 @@ class Dashboard(Regrouping, Tabling):
     def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
         glance = None if state is None else state.glance
         found = dict.fromkeys(self.parts, "") | {
-            "head": sections.head(glance, told, self.read_only),
+            "head": sections.head(glance, self.read_only, settings.shown()),
             "banners": sections.banners(glance, told, self.read_only),
             "tiles": sections.tiles(glance),
-            "status": sections.said(told),
         }
         if state is not None:
             found |= {status.value: sections.section(status, state.glance, told, self.read_only) for status in Status}
@@ -93,8 +89,6 @@ class Dashboard(Regrouping, Tabling):
             found["metrics"] = measures.shown(state.figures)
             found["tools"] = toolbar(self.listing, state.shown.total, told, self.read_only)
             found["workers"] = staff.shown(state.staff, told, self.read_only)
-            if state.open is not None:
-                found["drawer"] = detail.shown(state.open, told, self.read_only)
         return found
 
 

@@ -7,14 +7,17 @@ from datetime import datetime
 from pprint import pformat
 from typing import Any
 
+from humanize import naturalsize
+
 from jobqueue.errors import JobNotFound
-from jobqueue.model.job import Attempt, Job
+from jobqueue.model.job import Attempt, Failure, Job
 from jobqueue.model.status import Status
 from jobqueue.model.times import short
 from jobqueue.panels import wording
 from jobqueue.panels.html import GAP, block, button, chip, details, joined, pretty, since, tag, text
 from jobqueue.panels.panel import Told, worded
 from jobqueue.panels.sections import progress_of, two_step
+from jobqueue.panels.settings import developer_mode
 from jobqueue.panels.trace import traceback_of
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
@@ -35,13 +38,15 @@ class Detail:
     most_attempts: int = 0
     log: str = ""
     artifacts: dict[str, Any] = field(default_factory=dict)
+    developer: bool = False
 
 
 def look_at(queue: Queue, id: str) -> Detail:
     now = queue.clock.now()
     try:
         job = queue.get(id)
-        return Detail(id, now, job.located, job.why(), job.max_attempts, job.log(LOG_LINES), job.artifacts)
+        log, developer = job.log(LOG_LINES), developer_mode()
+        return Detail(id, now, job.located, job.why(), job.max_attempts, log, job.artifacts, developer)
     except JobNotFound as error:
         return Detail(id, now, None, worded(error))
 
@@ -83,15 +88,11 @@ def actions(detail: Detail, told: Told) -> str:
     if located.status in (Status.DONE, Status.FAILED):
         found.append(button("Retry", "retry", look="warn", id=job.id))
         if located.reason is None:
-            found.append(
-                button(
-                    "Run again as a new job",
-                    "force",
-                    look="quiet",
-                    id=job.id,
-                    title="force=True: whatever was processed before",
-                )
-            )
+            again = "force=True: whatever was processed before"
+            found.append(button("Run again as a new job", "force", look="quiet", id=job.id, title=again))
+            if detail.developer:
+                verbose = f'{again}; log_level="debug": all of logging goes into its log'
+                found.append(button("The same, verbose log", "verbose", look="quiet", id=job.id, title=verbose))
         found.append(two_step("Purge", "purge", "quiet", told, f"purge {job.id}", id=job.id))
     elif not located.cancelling:
         found.append(two_step("Cancel", "cancel", "danger", told, f"cancel {job.id}", id=job.id))
@@ -103,9 +104,8 @@ def actions(detail: Detail, told: Told) -> str:
 
 def as_code(job: Job) -> str:
     """The call that enqueues the same job again."""
-    options = {
-        name: getattr(job, name) for name in ("project", "batch", "concurrency_key", "pipeline_version") if getattr(job, name)
-    }
+    named = ("project", "batch", "concurrency_key", "pipeline_version", "log_level")
+    options = {name: getattr(job, name) for name in named if getattr(job, name)}
     if job.priority != 10:
         options["priority"] = job.priority
     if job.tags:
@@ -133,8 +133,28 @@ def facts(detail: Detail) -> str:
         "version": text(job.last_ran.version or job.pipeline_version or ""),
         "metrics": text(", ".join(f"{name} {value:g}" for name, value in job.metrics.items())),
     }
+    if detail.developer:
+        rows |= details_of(job)
     cells = joined(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value)
     return f'<dl class="jq-facts">{cells}</dl>'
+
+
+def details_of(job: Job) -> dict[str, str]:
+    """How it was processed, for developers."""
+    ran, error = job.last_ran, job.last_error or Failure()
+    waited = None if ran.due_at is None or job.claimed_at is None else (job.claimed_at - ran.due_at).total_seconds()
+    found: dict[str, object] = {
+        "code": ran.code,
+        "subject": ran.subject,
+        "waited": waited if waited is None else short(waited),
+        "run": job.run_id,
+        "idempotency key": job.idempotency_key,
+        "concurrency key": job.concurrency_key,
+        "log level": job.log_level,
+        "exit code": error.exit_code,
+        "peak memory": None if error.peak_memory is None else naturalsize(error.peak_memory),
+    }
+    return {name: tag("code", text(value)) for name, value in found.items() if value is not None}
 
 
 def failure(located: Located) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from jobqueue.model.status import Status
 from jobqueue.panels import detail, wording
 from jobqueue.panels.acting import Acting
-from jobqueue.panels.detail import Detail
 from jobqueue.panels.html import GAP, joined, since, tag, text
 from jobqueue.panels.panel import Told
-from jobqueue.panels.sections import progress_of, said
+from jobqueue.panels.sections import progress_of
 from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
@@ -21,16 +19,9 @@ from jobqueue.store.base import Located
 SHOWN = {Status.CLAIMED: 20, Status.PENDING: 20, Status.FAILED: 10, Status.DONE: 5}
 
 
-@dataclass(frozen=True)
-class State:
-    now: datetime
-    open: Detail | None
-    jobs: Sequence[Located]
-
-
-def listed(state: State) -> str:
+def listed(jobs: Sequence[Located], now: datetime) -> str:
     """Jobs with their chips, the running ones first."""
-    rows = joined(row(located, state.now) for located in state.jobs)
+    rows = joined(row(located, now) for located in jobs)
     body = f'<ol class="jq-rows">{rows}</ol>' if rows else f'<p class="jq-empty">{wording.EMPTY["pending"]}</p>'
     return f'<section class="jq-section"><header><h3>Jobs</h3>{GAP}</header>{body}</section>'
 
@@ -56,19 +47,19 @@ class Drawer(Acting):
         self.about = id or ""
         super().__init__(queue, **options)
 
-    def read(self) -> State:
+    def read(self) -> list[Located] | None:
+        """The latest jobs, or None while one is open."""
         if self.open_id is not None:
-            return State(self.queue.clock.now(), detail.look_at(self.queue, self.open_id), [])
+            return None
         pages = (self.queue.store.scan(statuses=[status], order="newest", limit=most) for status, most in SHOWN.items())
-        return State(self.queue.clock.now(), None, [located for page in pages for located in page.items])
+        return [located for page in pages for located in page.items]
 
-    def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
-        found = dict.fromkeys(self.parts, "") | {"status": said(told)}
-        if state is not None and state.open is not None:
-            found["drawer"] = detail.shown(state.open, told, self.read_only, close=self.open_id != self.only)
-        elif state is not None:
-            found["jobs"] = listed(state)
-        return found
+    def texts(self, state: list[Located] | None, told: Told) -> Mapping[str, str]:
+        return {"jobs": "" if state is None else listed(state, self.queue.clock.now())}
+
+    def drawer(self, told: Told) -> str:
+        closes = self.open_id != self.only
+        return "" if self.opened is None else detail.shown(self.opened, told, self.read_only, close=closes)
 
     def do_close(self) -> None:
         self.open_id = self.only

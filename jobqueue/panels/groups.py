@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 from jobqueue.analytics.errors import ErrorGroup, errors
 from jobqueue.analytics.frames import attempts
+from jobqueue.model.status import Status
 from jobqueue.panels import wording
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.html import GAP, block, button, chip, details, joined, since, tag, text
 from jobqueue.panels.pace import Pace
 from jobqueue.panels.panel import Said, Told, changes
-from jobqueue.panels.sections import said, two_step
+from jobqueue.panels.sections import two_step
 from jobqueue.queue.queue import Queue
 
 MOST = 20
@@ -148,19 +149,11 @@ class FailuresPanel(Regrouping):
         self.grouped = Grouped(queue, **filters)
         super().__init__(queue, every=every, read_only=read_only)
 
-    def read(self) -> Any:
-        from jobqueue.model.status import Status
-        from jobqueue.panels import detail
+    def read(self) -> Failures:
+        return self.grouped.look(self.queue.store.counts()[Status.FAILED])
 
-        opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
-        return self.grouped.look(self.queue.store.counts()[Status.FAILED]), opened
-
-    def texts(self, state: Any, told: Told) -> Mapping[str, str]:
-        from jobqueue.panels import detail
-
-        failures, opened = state or (None, None)
-        drawer = "" if opened is None else detail.shown(opened, told, self.read_only)
-        return {"groups": shown(failures, told, self.read_only), "drawer": drawer, "status": said(told)}
+    def texts(self, state: Failures | None, told: Told) -> Mapping[str, str]:
+        return {"groups": shown(state, told, self.read_only)}
 
 
 def failures(

@@ -50,6 +50,12 @@ def button(label: str, do: str, *, look: str = "", armed: bool = False, title: s
     return tag("button", text(label), type="button", class_=classes, title=title, data_do=do, **words)
 
 
+def tick(label: str, do: str, on: bool, *, title: str | None = None) -> str:
+    """A box to tick, with its label; the panel is told what it was changed to."""
+    box = f"<input{attributes(type='checkbox', data_do=do, checked=on)}>"
+    return tag("label", f"{box} {text(label)}", class_="jq-box", title=title)
+
+
 def chip(word: str, look: str, *, pulse: bool = False, title: str | None = None) -> str:
     """A word in a colour: `look` is pending, claimed, done, failed or plain."""
     return tag("span", text(word), class_=f"jq-chip jq-{look}{' jq-pulse' if pulse else ''}", title=title)

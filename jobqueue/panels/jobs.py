@@ -8,14 +8,12 @@ from typing import Any, ClassVar
 
 import ipywidgets as W
 
-from jobqueue.panels import detail, refresh
+from jobqueue.panels import refresh
 from jobqueue.panels.acting import Acting
-from jobqueue.panels.detail import Detail
 from jobqueue.panels.glance import Glancing
 from jobqueue.panels.listing import COLUMNS, Listing
 from jobqueue.panels.panel import Said, Told, changes, framed
 from jobqueue.panels.rows import FACETS, Row
-from jobqueue.panels.sections import said
 from jobqueue.panels.table import Rows, toolbar
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.queue import Queue
@@ -120,12 +118,6 @@ class Tabling(Acting):
         return self.of_chosen("purge", self.queue.purge)
 
 
-@dataclass(frozen=True)
-class State:
-    shown: Shown
-    open: Detail | None
-
-
 class JobsPanel(Tabling):
     name: ClassVar[str] = "jobs"
     parts: ClassVar[tuple[str, ...]] = ("tools", "drawer", "status")
@@ -137,22 +129,17 @@ class JobsPanel(Tabling):
     def make_widget(self) -> W.Widget:
         return framed(self.name, self.view, self.rows.widget)
 
-    def read(self) -> State:
+    def read(self) -> Shown:
         self.glancing.follow()
-        opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
-        return State(self.read_table(), opened)
+        return self.read_table()
 
-    def draw(self, state: State | None, told: Told) -> None:
+    def draw(self, state: Shown | None, told: Told) -> None:
         super().draw(state, told)
         if state is not None:
-            self.rows.draw(state.shown.rows)
+            self.rows.draw(state.rows)
 
-    def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
-        found = dict.fromkeys(self.parts, "") | {"status": said(told)}
-        if state is not None:
-            found["tools"] = toolbar(self.listing, state.shown.total, told, self.read_only)
-            found["drawer"] = "" if state.open is None else detail.shown(state.open, told, self.read_only)
-        return found
+    def texts(self, state: Shown | None, told: Told) -> Mapping[str, str]:
+        return {"tools": "" if state is None else toolbar(self.listing, state.total, told, self.read_only)}
 
 
 def jobs(queue: Queue, *, every: float | None = 2.0, read_only: bool = False) -> JobsPanel:

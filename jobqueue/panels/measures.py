@@ -18,7 +18,6 @@ from jobqueue.panels.html import GAP, joined, tag, text
 from jobqueue.panels.pace import Pace
 from jobqueue.panels.panel import Told
 from jobqueue.panels.plain import plain
-from jobqueue.panels.sections import said
 from jobqueue.panels.static import image
 from jobqueue.queue.queue import Queue
 
@@ -173,7 +172,7 @@ def still(found: Figures | None) -> str:
 
 class MetricsPanel(Acting):
     name: ClassVar[str] = "metrics"
-    parts: ClassVar[tuple[str, ...]] = ("metrics", "status")
+    parts: ClassVar[tuple[str, ...]] = ("metrics", "drawer", "status")
 
     def __init__(self, queue: Queue, range: str = "24h", **options: Any) -> None:
         self.measured = Measured(queue)
@@ -184,7 +183,7 @@ class MetricsPanel(Acting):
         return self.measured.look(self.queue.store.counts()[Status.PENDING])
 
     def texts(self, state: Figures | None, told: Told) -> Mapping[str, str]:
-        return {"metrics": shown(state), "status": said(told)}
+        return {"metrics": shown(state)}
 
     def still(self) -> str:
         return still(self.state)

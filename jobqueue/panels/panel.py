@@ -114,12 +114,16 @@ class Panel:
         """What is to be drawn, as plain data."""
         raise NotImplementedError
 
+    def look(self) -> None:
+        """Reads all that is to be drawn."""
+        self.state = self.read()
+
     def came_of_it(self) -> Said | None:
         """What is to be said of something that was begun from here, once it has come to its end."""
         return None
 
     def texts(self, state: Any, told: Told) -> Mapping[str, str]:
-        """The HTML of each part. `state` is None until something could be read."""
+        """The HTML of each part, or of those that the panel itself makes. `state` is None until something could be read."""
         raise NotImplementedError
 
     def draw(self, state: Any, told: Told) -> None:
@@ -145,7 +149,7 @@ class Panel:
             self.told = settled(self.told, time.monotonic())
             try:
                 require_folder(self.queue)
-                self.state = self.read()
+                self.look()
                 self.told = replace(self.told, problem="")
                 if not answered and (news := self.came_of_it()) is not None:
                     self.told = replace(self.told, said=replace(news, at=time.monotonic()))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 NAME = re.compile(r'<button [^>]*class="jq-name"[^>]*>(.*?)</button>', re.DOTALL)
-BUTTON = re.compile(r"<button .*?</button>|<input [^>]*>", re.DOTALL)
+BUTTON = re.compile(r'<button .*?</button>|<label class="jq-box".*?</label>|<input [^>]*>', re.DOTALL)
 DRAWING = re.compile(r"<figure .*?</figure>", re.DOTALL)
 CHIP = re.compile(r'<span class="jq-(?:chip|badge)[^>]*>(.*?)</span>', re.DOTALL)
 APART = re.compile(r"</(code|time|span)>(?=<)")

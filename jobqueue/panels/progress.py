@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 
 from jobqueue.model.status import Status
 from jobqueue.model.times import short
-from jobqueue.panels import detail, wording
+from jobqueue.panels import wording
 from jobqueue.panels.acting import Acting
-from jobqueue.panels.detail import Detail
 from jobqueue.panels.html import GAP, joined, tag, text
 from jobqueue.panels.panel import Said, Told, changes
-from jobqueue.panels.sections import failed_row, said, two_step
+from jobqueue.panels.sections import failed_row, two_step
 from jobqueue.queue.batch import Batch, BatchProgress
 from jobqueue.store.base import Located
 
@@ -27,7 +26,6 @@ class State:
     name: str
     progress: BatchProgress
     failed: Sequence[Located]
-    open: Detail | None
 
 
 PARTS = {"done": "done", "failed": "failed", "running": "claimed", "pending": "pending", "gone": "plain"}
@@ -76,13 +74,10 @@ class Progress(Acting):
         if progress.failed:
             found = (job for job in self.batch if job.queue.store.where(job.id) is Status.FAILED)
             failed = [job.located for job, _ in zip(found, range(MOST_FAILED), strict=False)]
-        opened = None if self.open_id is None else detail.look_at(self.queue, self.open_id)
-        return State(self.queue.clock.now(), self.batch.name, progress, failed, opened)
+        return State(self.queue.clock.now(), self.batch.name, progress, failed)
 
     def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
-        opened = None if state is None else state.open
-        drawer = "" if opened is None else detail.shown(opened, told, self.read_only)
-        return {"batch": shown(state, told, self.read_only), "drawer": drawer, "status": said(told)}
+        return {"batch": shown(state, told, self.read_only)}
 
     @changes
     def do_retry_batch(self) -> Said | None:

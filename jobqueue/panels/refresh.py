@@ -77,6 +77,11 @@ class Refresher:
                 self.panels[panel] = min(self.panels[panel], soon)
                 self.ring()
 
+    def hurry_all(self) -> None:
+        """Something that all of them show has changed."""
+        for panel in list(self.panels):
+            self.hurry(panel)
+
     def command(self, act: Callable[[], None]) -> None:
         """To be done on the thread of the refresher, in the order in which it was asked for."""
         with self.lock:

@@ -76,7 +76,7 @@ def body(queue: Queue, glance: Glance) -> list[str]:
     causes = Grouped(queue).look(glance.counts[Status.FAILED])
     ranges = [measures.figures(queue, range, glance.counts[Status.PENDING]) for range in measures.RANGES]
     found = [
-        part("head", sections.head(glance, NOTHING, True)),
+        part("head", sections.head(glance, True)),
         part("banners", sections.banners(glance, NOTHING, True)),
         part("tiles", sections.tiles(glance)),
         *(part(status.value, sections.section(status, glance, NOTHING, True)) for status in ORDER),

@@ -20,10 +20,10 @@ Row = Callable[[Located, int, datetime, Told, bool], str]
 # -- above the sections
 
 
-def head(glance: Glance | None, told: Told, read_only: bool) -> str:
+def head(glance: Glance | None, read_only: bool, settings: str = "") -> str:
     path = "" if glance is None else folder(glance.url)
     buttons = "" if glance is None or read_only else pause_button(glance)
-    return f'<div class="jq-head"><h2>Queue Dashboard</h2>{path}{GAP}{buttons}</div>'
+    return f'<div class="jq-head"><h2>Queue Dashboard</h2>{path}{GAP}{settings}{buttons}</div>'
 
 
 def folder(url: str) -> str:

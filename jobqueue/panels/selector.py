@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
-from jobqueue.analytics.coverage import BADGES, NEEDS_RERUN, NEW, PROCESSED, STATUSES, Coverage, coverage
+import pandas as pd
+
+from jobqueue.analytics.coverage import BADGES, NEEDS_RERUN, NEW, PROCESSED, RUN, STATUSES, Coverage, coverage
+from jobqueue.model.times import short
 from jobqueue.panels import wording
 from jobqueue.panels.acting import Acting
-from jobqueue.panels.html import GAP, button, chip, details, joined, tag, text
+from jobqueue.panels.html import GAP, button, chip, details, joined, since, tag, text, tick
 from jobqueue.panels.panel import Said, Told, changes
-from jobqueue.panels.sections import said
-from jobqueue.panels.settings import developer_mode
+from jobqueue.panels.settings import developer_box, developer_mode
 
 SHOWN = 200
 LOOKS = {NEW: "claimed", PROCESSED: "done", NEEDS_RERUN: "pending"}
 
 
 @dataclass(frozen=True)
-class State:
-    """One row for each subject: its place, its text, its status and the version of its last run that went well."""
+class Subject:
+    """One row: `place` is where it stands in the coverage, `run` what is known of its last run that went well."""
 
+    place: int
+    name: str
+    status: str
+    run: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    now: datetime
     summary: str
     counts: Mapping[str, int]
-    rows: Sequence[tuple[int, str, str, str]]
+    rows: Sequence[Subject]
     total: int
     chosen: frozenset[int]
+    only: str
     developer: bool
     force: bool
-    only: str
+    verbose: bool
 
     @property
     def total_in_view(self) -> int:
@@ -43,8 +56,9 @@ def shown(state: State | None, read_only: bool) -> str:
     go = "" if read_only else button(label(state), "process", look="go")
     head = f"<header><h3>Coverage {badge}</h3>{GAP}{go}</header>"
     pills = joined(pill(status, state) for status in STATUSES)
-    summary = f'<p class="jq-summary"><b>{text(state.summary)}</b></p><div class="jq-pills">{pills}{tick_boxes(state)}</div>'
-    rows = joined(row(*one, state) for one in state.rows)
+    boxes = tag("span", boxes_of(state, read_only), class_="jq-boxes")
+    summary = f'<p class="jq-summary"><b>{text(state.summary)}</b></p><div class="jq-pills">{pills}{GAP}{boxes}</div>'
+    rows = joined(row(subject, state) for subject in state.rows)
     left = state.total_in_view - len(state.rows)
     more = f'<p class="jq-dim">and {left:,} more</p>' if left > 0 else ""
     listed = details(wording.count(state.total_in_view, "subject"), f'<ul class="jq-subjects">{rows}</ul>{more}', "subjects")
@@ -65,51 +79,66 @@ def pill(status: str, state: State) -> str:
     return tag("button", text(words), type="button", class_="jq-pill", data_do="only", data_value=status, aria_pressed=pressed)
 
 
-def tick_boxes(state: State) -> str:
-    if not state.developer:
-        return ""
-    box = tag("input", "", type="checkbox", data_do="force", checked=state.force).removesuffix("</input>")
-    return f'<label class="jq-box">{box} Force Reprocess</label>'
+def boxes_of(state: State, read_only: bool) -> str:
+    """How the next ones are processed, for developers."""
+    if read_only or not state.developer:
+        return developer_box()
+    force = tick("Force Reprocess", "reprocess", state.force, title="force=True: whatever was processed before")
+    verbose = tick("Verbose log", "log", state.verbose, title='log_level="debug": all of logging goes into the job\'s log')
+    return force + verbose + developer_box()
 
 
-def row(place: int, subject: str, status: str, version: str, state: State) -> str:
-    chosen = place in state.chosen
-    box = tag("input", "", type="checkbox", data_do="choose", data_id=place, checked=chosen).removesuffix("</input>")
-    at = tag("code", text(version), class_="jq-dim") if state.developer and version else ""
+def row(subject: Subject, state: State) -> str:
+    chosen = subject.place in state.chosen
+    box = tag("input", "", type="checkbox", data_do="choose", data_id=subject.place, checked=chosen).removesuffix("</input>")
+    told = run_line(subject.run, state.now) if state.developer and subject.run else ""
     return (
-        f'<li data-key="{place}"><label>{box} <span>{text(subject)}</span></label>'
-        f"{chip(BADGES[status], LOOKS[status])}{at}</li>"
+        f'<li data-key="{subject.place}"><label>{box} <span>{text(subject.name)}</span></label>'
+        f"{told}{chip(BADGES[subject.status], LOOKS[subject.status])}</li>"
     )
+
+
+def run_line(run: Mapping[str, Any], now: datetime) -> str:
+    """At which version and by which code, when, for how long, at which try and where, with a way to the job."""
+    found = [
+        *(tag("code", text(run[name])) for name in ("version", "code") if name in run),
+        since(run.get("at"), now),
+        text(f"ran {short(run['run'].total_seconds())}") if "run" in run else "",
+        text(f"attempt {run['attempt']}") if "attempt" in run else "",
+        text(run.get("worker", "")),
+    ]
+    job = button("Open", "open", look="link", id=run["job"], title=f"Open job {run['job']}")
+    return f'<span class="jq-run jq-dim">{" · ".join(filter(None, found))}</span>{job}'
 
 
 class Selector(Acting):
     name: ClassVar[str] = "selector"
-    parts: ClassVar[tuple[str, ...]] = ("coverage", "status")
+    parts: ClassVar[tuple[str, ...]] = ("coverage", "drawer", "status")
 
     def __init__(self, found: Coverage, payload: Any = None, **options: Any) -> None:
         self.found = found
         self.payload = payload
         self.chosen: set[int] = set()
-        self.force = False
+        self.force = self.verbose = False
         self.only = ""
         super().__init__(found.queue, **options)
 
     def read(self) -> State:
-        version = self.found.asked if self.found.given else None
-        self.found = coverage(self.queue, self.found.subjects, self.found.what, version=version)
-        frame = self.found.frame
+        self.found = self.asked_again(self.found.subjects)
+        frame, on = self.found.frame, developer_mode()
         wanted = frame[frame["status"] == self.only] if self.only else frame
         head = wanted.head(SHOWN)
-        lines = zip(head.index, head["subject"], head["status"], head["version"], strict=True)
-        rows = [(int(place), str(subject), str(status), plain(version)) for place, subject, status, version in lines]
-        developer = developer_mode()
-        force = self.force and developer
-        return State(
-            self.found.summary, self.found.counts, rows, len(frame), frozenset(self.chosen), developer, force, self.only
-        )
+        rows = [subject_of(int(place), told) for place, told in zip(head.index, head.to_dict("records"), strict=True)]
+        counts, chosen = self.found.counts, frozenset(self.chosen)
+        now, ways = self.queue.clock.now(), (self.force and on, self.verbose and on)
+        return State(now, self.found.summary, counts, rows, len(frame), chosen, self.only, on, *ways)
+
+    def asked_again(self, subjects: Sequence[Any]) -> Coverage:
+        version = self.found.asked if self.found.given else None
+        return coverage(self.queue, subjects, self.found.what, version=version)
 
     def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
-        return {"coverage": shown(state, self.read_only), "status": said(told)}
+        return {"coverage": shown(state, self.read_only)}
 
     def do_choose(self, id: str = "", value: bool = False) -> None:
         (self.chosen.add if value else self.chosen.discard)(int(id))
@@ -117,18 +146,17 @@ class Selector(Acting):
     def do_only(self, value: str = "") -> None:
         self.only = "" if value == self.only or value not in STATUSES else value
 
-    def do_force(self, id: str = "", value: bool = False) -> Said | None:
+    def do_reprocess(self, value: bool = False) -> None:
         self.force = bool(value)
-        return None
+
+    def do_log(self, value: bool = False) -> None:
+        self.verbose = bool(value)
 
     @changes
     def do_process(self) -> Said:
         """A job for each chosen subject, or for all that need one; a job that waits or runs already is not made twice."""
         picked = [self.found.subjects[place] for place in sorted(self.chosen)]
-        version = self.found.asked if self.found.given else None
-        asked = coverage(self.queue, picked or self.found.subjects, self.found.what, version=version)
-        forced = self.force and developer_mode()
-        batch = asked.enqueue(self.payload, force=forced, **({} if forced else {"idempotency_key": True}))
+        batch = self.asked_again(picked or self.found.subjects).enqueue(self.payload, **self.ways())
         self.chosen.clear()
         made = [job for job in batch if job.created]
         if not len(batch):
@@ -137,9 +165,20 @@ class Selector(Acting):
             return Said("Job already running.", "info", job=batch[0].id)
         return self.queued(made)
 
+    def ways(self) -> dict[str, Any]:
+        """The options of what is processed next; what only developers may choose counts while they are that."""
+        forced, verbose = (on and developer_mode() for on in (self.force, self.verbose))
+        return {"force": forced} | ({} if forced else {"idempotency_key": True}) | ({"log_level": "debug"} if verbose else {})
 
-def plain(value: Any) -> str:
-    return "" if value is None or value != value else str(value)
+
+def subject_of(place: int, told: Mapping[Any, Any]) -> Subject:
+    """A row of the coverage's frame, without what is not known of it."""
+    run = {name: told[name] for name in RUN if known(told[name])}
+    return Subject(place, str(told["subject"]), str(told["status"]), run)
+
+
+def known(value: Any) -> bool:
+    return value is not None and value is not pd.NA and value == value
 
 
 def selector(found: Coverage, payload: Any = None, *, every: float | None = 2.0, read_only: bool = False) -> Selector:

@@ -11,7 +11,7 @@ from jobqueue.model.job import Job
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.html import GAP, button, chip, joined, since, tag, text
 from jobqueue.panels.panel import Told
-from jobqueue.panels.sections import said, two_step
+from jobqueue.panels.sections import two_step
 from jobqueue.queue.queue import Queue
 from jobqueue.queue.seen import held_by
 from jobqueue.store.base import WorkerInfo
@@ -60,13 +60,13 @@ def row(info: WorkerInfo, jobs: Sequence[Job], now: datetime, told: Told, read_o
 
 class WorkersPanel(Acting):
     name: ClassVar[str] = "workers"
-    parts: ClassVar[tuple[str, ...]] = ("workers", "status")
+    parts: ClassVar[tuple[str, ...]] = ("workers", "drawer", "status")
 
     def read(self) -> Staff:
         return look(self.queue)
 
     def texts(self, state: Staff | None, told: Told) -> Mapping[str, str]:
-        return {"workers": shown(state, told, self.read_only), "status": said(told)}
+        return {"workers": shown(state, told, self.read_only)}
 
 
 def workers(queue: Queue, *, every: float | None = 2.0, read_only: bool = False) -> WorkersPanel:

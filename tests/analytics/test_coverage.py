@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobqueue import JobContext, Queue, Worker, analytics, handler
-from jobqueue.analytics.coverage import Coverage, judge, runs_of
+from jobqueue.analytics.coverage import RUN, Coverage, judge, runs_of
 from jobqueue.analytics.schema import ATTEMPTS
 from jobqueue.errors import InvalidJob
 from jobqueue.queue.handler import handler_of
@@ -72,7 +72,7 @@ def test_nothing_ran_so_all_is_new(queue: Queue) -> None:
     seen = analytics.coverage(queue, COMMITS, cards)
     assert (seen.summary, seen.asked) == ("3 new, 0 already processed, 0 needs re-run", "v1")
     assert (seen.todo, seen.counts) == (COMMITS, {"new": 3, "processed": 0, "needs_rerun": 0})
-    assert list(seen.frame.columns) == ["subject", "status", "version", "job", "at"]
+    assert list(seen.frame.columns) == ["subject", "status", *RUN]
     assert seen.frame["job"].isna().all()
 
 
@@ -89,6 +89,23 @@ def test_what_is_done_at_this_version_is_processed_and_at_another_needs_a_rerun(
     assert list(second.frame["version"].astype("str").fillna("-")) == ["v1", "v2", "-"]
     queue.purge()
     assert analytics.coverage(queue, COMMITS, cards_v2).summary == second.summary
+
+
+def test_how_the_last_good_run_of_a_subject_went(queue: Queue) -> None:
+    run(queue, cards, {"commit": "c1"})
+    BROKEN.add("c1")
+    run(queue, cards, {"commit": "c1"})
+    first, second = analytics.attempts(queue).to_dict("records")
+    told, new = analytics.coverage(queue, COMMITS[:2], cards).frame.to_dict("records")
+    assert second["outcome"] == "failed"
+    assert {name: told[name] for name in RUN} == {name: first[column] for name, column in RUN.items()}
+    assert (told["attempt"], told["worker"].startswith("worker"), told["run"] > pd.Timedelta(0)) == (1, True, True)
+    assert all(pd.isna(new[name]) for name in RUN)
+    run(queue, tracks, {"commits": ["c1"]})
+    (item,) = analytics.items(queue, track="items").to_dict("records")
+    (told,) = analytics.coverage(queue, ["c1"], tracks).frame.to_dict("records")
+    assert pd.isna(told.pop("worker"))
+    assert {name: told[name] for name in RUN if name in told} == {name: item.get(name) for name in RUN if name != "worker"}
 
 
 def test_a_subject_whose_last_run_failed_is_new(queue: Queue) -> None:
@@ -213,7 +230,8 @@ def reference(history: list[tuple[str, str, str, str]], subject: str, version: s
 @given(runs)
 def test_any_history_is_judged_as_a_plain_loop_would(history: list[tuple[str, str, str, str]]) -> None:
     columns = {name: [run[number] for run in history] for number, name in enumerate(("type", "subject", "outcome", "version"))}
-    frame = pd.DataFrame({**columns, "job": [str(n) for n in range(len(history))]}, columns=["finished_at", "job", *columns])
+    ids = [str(n) for n in range(len(history))]
+    frame = pd.DataFrame({**columns, "job": ids, "attempt": 1}, columns=list(dict.fromkeys([*columns, *RUN.values()])))
     frame["finished_at"] = pd.date_range("2026-11-22", periods=len(history), freq="s", tz="UTC")
     frame = frame.astype({name: ATTEMPTS[name] for name in frame.columns})
     found = judge(list("abcd"), runs_of(frame, "cards"), "v2")

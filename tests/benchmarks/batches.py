@@ -93,6 +93,10 @@ def of_coverage(rows: int) -> Figures:
             ),
             "version": pd.Categorical.from_codes(noise.integers(0, 3, count), list(VERSIONS)),
             "finished_at": pd.date_range("2026-01-01", periods=count, freq="s", tz="UTC"),
+            "attempt": np.ones(count, dtype=ATTEMPTS["attempt"]),
+            "worker": pd.Categorical.from_codes(noise.integers(0, 3, count), ["one", "two", "three"]),
+            "run": pd.to_timedelta(noise.integers(0, 9000, count), "ms"),
+            "code": pd.Categorical.from_codes(noise.integers(0, 3, count), ["a", "b", "c"]),
         }
     )
     subjects = [f"{number:040x}" for number in range(rows)]

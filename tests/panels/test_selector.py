@@ -96,11 +96,54 @@ def test_force_is_for_developers(selector: Selector, queue: Queue) -> None:
     panels.developer_mode(True)
     selector.refresh()
     assert "Force Reprocess" in selector.view.coverage
-    selector.click("force", value=True)
+    selector.click("reprocess", value=True)
     assert "Process 5" in selector.view.coverage
     selector.click("process")
     assert queue.jobs("pending", type="cards").total == 5
     assert all(job.record.force for job in queue.jobs("pending", type="cards"))
+
+
+def test_a_verbose_log_is_for_developers(selector: Selector, queue: Queue) -> None:
+    assert "Verbose log" not in selector.view.coverage
+    panels.developer_mode(True)
+    selector.click("log", value=True)
+    assert 'data-do="log" checked> Verbose log' in selector.view.coverage
+    selector.click("choose", id="2", value=True)
+    selector.click("process")
+    (job,) = queue.jobs("pending", type="cards")
+    assert (job.payload, job.record.log_level, job.record.force) == ({"commit": "c"}, "debug", False)
+    panels.developer_mode(False)
+    selector.click("process")
+    assert {job.payload["commit"]: job.record.log_level for job in queue.jobs("pending", type="cards")} == {
+        "c": "debug",
+        "d": None,
+        "<e>": None,
+    }
+
+
+def test_developers_see_how_the_last_run_went_and_open_it(selector: Selector, queue: Queue) -> None:
+    assert "attempt 1" not in selector.view.coverage
+    panels.developer_mode(True)
+    selector.refresh()
+    first = next(job for job in queue.jobs("done", type="cards") if job.payload == {"commit": "a"})
+    view = selector.view.coverage
+    row = view[view.index('<li data-key="0"') : view.index('<li data-key="1"')]
+    assert first.record.ran is not None
+    for told in ("<code>3</code>", f"<code>{first.record.ran.code}</code>", "s ago", "ran ", "attempt 1", first.locked_by):
+        assert str(told) in row
+    assert "jq-run" not in view[view.index('<li data-key="2"') :], "c has not run"
+    selector.click("open", id=first.id)
+    selector.click("force", id=first.id)
+    (again,) = queue.jobs("pending", type="cards")
+    assert (again.payload, again.record.force, selector.force) == ({"commit": "a"}, True, False)
+
+
+def test_a_read_only_selector_has_no_switches(selector: Selector) -> None:
+    panels.developer_mode(True)
+    with panels.selector(selector.found, every=None, read_only=True) as readable:
+        assert "Developer mode" in readable.view.coverage
+        assert "Verbose" not in readable.view.coverage
+        assert "Force" not in readable.view.coverage
 
 
 def test_a_pill_shows_one_status(selector: Selector) -> None:
