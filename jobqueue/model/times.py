@@ -86,7 +86,7 @@ def short(delta: timedelta | float) -> str:
     seconds = delta.total_seconds() if isinstance(delta, timedelta) else delta
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    if 0 < seconds < 0.1:
+            return f"{seconds / size:.3g} {unit}" if seconds < 999 * size else f"{seconds / size:,.0f} {unit}"
+    if 0 < seconds < 0.0995:  # what is rounded to 100 ms is 0.1 s
         return f"{seconds * 1000:.2g} ms"
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

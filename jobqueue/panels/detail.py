@@ -92,7 +92,7 @@ def actions(detail: Detail, told: Told) -> str:
             found.append(button("Run again as a new job", "force", look="quiet", id=job.id, title=again))
             if detail.developer:
                 verbose = f'{again}; log_level="debug": all of logging goes into its log'
-                found.append(button("The same, verbose log", "verbose", look="quiet", id=job.id, title=verbose))
+                found.append(button("Run again with a verbose log", "verbose", look="quiet", id=job.id, title=verbose))
         found.append(two_step("Purge", "purge", "quiet", told, f"purge {job.id}", id=job.id))
     elif not located.cancelling:
         found.append(two_step("Cancel", "cancel", "danger", told, f"cancel {job.id}", id=job.id))

@@ -94,7 +94,7 @@ def row(subject: Subject, state: State) -> str:
     told = run_line(subject.run, state.now) if state.developer and subject.run else ""
     return (
         f'<li data-key="{subject.place}"><label>{box} <span>{text(subject.name)}</span></label>'
-        f"{told}{chip(BADGES[subject.status], LOOKS[subject.status])}</li>"
+        f"{chip(BADGES[subject.status], LOOKS[subject.status])}{told}</li>"
     )
 
 
@@ -108,7 +108,7 @@ def run_line(run: Mapping[str, Any], now: datetime) -> str:
         text(run.get("worker", "")),
     ]
     job = button("Open", "open", look="link", id=run["job"], title=f"Open job {run['job']}")
-    return f'<span class="jq-run jq-dim">{" · ".join(filter(None, found))}</span>{job}'
+    return f'<div class="jq-run jq-dim">{" · ".join(filter(None, found))} {job}</div>'
 
 
 class Selector(Acting):

@@ -15,13 +15,6 @@ function made(name, attributes = {}, ...inside) {
   return element;
 }
 
-function span(seconds) {
-  if (seconds < 0) return "";
-  if (seconds < 1) return `${(seconds * 1000).toPrecision(2)} ms`;
-  if (seconds < 100) return `${seconds.toPrecision(2)} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toPrecision(2)} h`;
-}
-
 function moment(stamp) {
   const [, y, mo, d, h, mi, s] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(stamp) ?? [];
   return y ? `${mo}-${d} ${h}:${mi}:${s}` : "";
@@ -30,7 +23,6 @@ function moment(stamp) {
 function shown(column, row) {
   const value = row[column];
   if (column === "made") return moment(value);
-  if (column === "run") return span(value);
   if (column === "finished") return value < 0 ? "" : new Date(value * 1000).toISOString().slice(5, 19).replace("T", " ");
   if (column === "name") return value || row.type;
   return String(value);

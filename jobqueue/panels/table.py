@@ -10,6 +10,7 @@ import msgspec
 import traitlets
 
 from jobqueue.model.status import Status
+from jobqueue.model.times import short
 from jobqueue.panels.html import joined, tag, text
 from jobqueue.panels.listing import Listing
 from jobqueue.panels.panel import Told
@@ -20,7 +21,7 @@ from jobqueue.panels.view_widget import packed, text_of
 SHOWN = ("made", "status", "name", "type", "project", "attempts", "run", "finished", "error")
 AT_FIRST, AT_MOST = 30, 100
 LONGEST = 160
-"""Characters of a cell; the id, by which the page names a job, is never cut."""
+"""Characters of a cell."""
 WORDS = {"": "any status", "pending": "pending", "claimed": "active", "done": "done", "failed": "failed"}
 
 
@@ -57,9 +58,7 @@ class Rows:
         self.projects = self.projects or any(row.project for row in rows) or bool(listing.known.values("project"))
         page = {
             "start": self.start if self.start < len(listing.ids) else 0,
-            "rows": [
-                {**{name: cut(value) for name, value in msgspec.structs.asdict(row).items()}, "id": row.id} for row in rows
-            ],
+            "rows": [in_the_page(row) for row in rows],
             "total": len(listing.ids),
             "columns": [name for name in SHOWN if name != "project" or self.projects],
             "sort": listing.query.sort,
@@ -77,6 +76,12 @@ def nothing(listing: Listing) -> str:
     if listing.share_read is not None:
         return "None so far: the jobs are being read."
     return "No job matches." if filtered(listing) else "No jobs yet."
+
+
+def in_the_page(row: Row) -> dict[str, str | float]:
+    """The id, by which the page names a job, is never cut."""
+    told = {name: cut(value) for name, value in msgspec.structs.asdict(row).items()}
+    return {**told, "id": row.id, "run": "" if row.run < 0 else short(row.run)}
 
 
 def cut(value: str | float) -> str | float:

@@ -150,6 +150,9 @@ def test_written_times_sort_like_times(one, other):
     ("seconds", "text"),
     [
         (0.0035, "3.5 ms"),
+        (0.0994, "99 ms"),
+        (0.0996, "0.1 s"),
+        (0.1, "0.1 s"),
         (0.5, "0.5 s"),
         (9, "9 s"),
         (40, "40 s"),
@@ -157,6 +160,8 @@ def test_written_times_sort_like_times(one, other):
         (720, "12 min"),
         (5400, "1.5 h"),
         (172800, "2 d"),
+        (86400 * 998.6, "999 d"),
+        (86400 * 12345.6, "12,346 d"),
     ],
 )
 def test_short_speaks_in_the_largest_unit(seconds, text):

@@ -50,6 +50,23 @@ warnings.simplefilter("ignore")
 batch = queue.with_options(batch="of Monday").enqueue_many("later", [{"n": n} for n in range(5)])
 """
 
+CARDS = """
+import logging
+from jobqueue import handler, JobContext
+
+@handler(subject="sha", pipeline_version="cards-v1")
+def cards(sha: str, ctx: JobContext) -> int:
+    logging.getLogger("library").debug("every detail")
+    ctx.metric("cards", 8)
+    return 8
+"""
+COVERAGE = """
+import sys; sys.path.insert(0, {folder!r})
+from jobqueue import analytics
+from cards_of_commits import cards
+panels.selector(analytics.coverage(queue, ["a1b2c3", "d4e5f6", "070809"], cards))
+"""
+
 
 class World:
     """A queue with three done, two failed and two pending jobs, and who works on it."""
@@ -203,6 +220,40 @@ def test_the_other_panels(world: World, notebook: Any, look: Any) -> None:
     assert "2×" in page.locator(".jq-failures section.jq-failures").first.inner_text()
     assert "No worker is alive." in page.locator("section.jq-workers").last.inner_text()
     look("others")
+
+
+def test_developers_process_again_and_see_all_of_the_log(world: World, notebook: Any, look: Any) -> None:
+    handlers = world.handlers.with_name("cards_of_commits.py")
+    handlers.write_text(CARDS)
+    world.queue.enqueue("cards", {"sha": "a1b2c3"})
+    world.queue.drain(str(handlers), progress=False)
+    page = notebook(world.cell, COVERAGE.format(folder=str(handlers.parent)))
+    selector = page.locator(".jq-selector")
+    selector.get_by_text("2 new, 1 already processed, 0 needs re-run").wait_for(timeout=20_000)
+    assert selector.get_by_label("Force Reprocess").count() == 0
+    page.locator(".jq-settings summary").click()
+    look("settings")
+    page.locator(".jq-menu").get_by_label("Developer mode").check()
+    selector.scroll_into_view_if_needed()  # what is out of sight rests
+    selector.get_by_label("Force Reprocess").check()
+    selector.get_by_label("Verbose log").check()
+    selector.locator("li input").first.check()
+    selector.get_by_text("attempt 1").wait_for(timeout=20_000)
+    look("selector")
+    selector.get_by_role("button", name="Process 1 selected").click()
+    selector.get_by_text("Processing queued.").wait_for(timeout=20_000)
+    (job,) = world.queue.jobs("pending", type="cards")
+    asked = json.loads((world.path / "pending" / f"{job.id}.json").read_text())
+    assert (asked["log_level"], asked["force"], asked["payload"]) == ("debug", True, {"sha": "a1b2c3"})
+    world.queue.ensure_worker(str(handlers))
+    selector.get_by_text("8 cards generated.").wait_for(timeout=30_000)
+    selector.locator(".jq-toast").get_by_role("button", name="Open").click()
+    selector.locator(".jq-job").get_by_text("every detail").wait_for(timeout=20_000)
+    look("selector-job")
+    selector.get_by_label("Developer mode").uncheck()
+    selector.get_by_label("Verbose log").wait_for(state="detached", timeout=20_000)
+    page.locator(".jq-menu").scroll_into_view_if_needed()
+    page.wait_for_function("() => !document.querySelector('.jq-menu input').checked", timeout=20_000)
 
 
 def test_what_ends_a_cell_is_live(world: World, notebook: Any) -> None:
