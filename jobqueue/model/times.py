@@ -82,11 +82,13 @@ def iso(moment: datetime) -> str:
 
 
 def short(delta: timedelta | float) -> str:
-    """A duration in its largest fitting unit, for sentences: `3.5 ms`, `40 s`, `12 min`, `3 h`, `2 d`."""
+    """A duration in its largest fitting unit, for sentences: `12 µs`, `3.5 ms`, `40 s`, `12 min`, `3 h`, `2 d`."""
     seconds = delta.total_seconds() if isinstance(delta, timedelta) else delta
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}" if seconds < 999 * size else f"{seconds / size:,.0f} {unit}"
+    if 0 < seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f} µs"
     if 0 < seconds < 0.0995:  # what is rounded to 100 ms is 0.1 s
         return f"{seconds * 1000:.2g} ms"
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -149,6 +149,9 @@ def test_written_times_sort_like_times(one, other):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
+        (0.0000121, "12 µs"),
+        (0.0009994, "999 µs"),
+        (0.0009996, "1 ms"),
         (0.0035, "3.5 ms"),
         (0.0994, "99 ms"),
         (0.0996, "0.1 s"),
