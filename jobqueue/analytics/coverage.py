@@ -24,6 +24,7 @@ from jobqueue.queue.batch import Batch
 from jobqueue.queue.choosing import values_of
 from jobqueue.queue.handler import Handler, handler_of
 from jobqueue.queue.queue import Queue
+from jobqueue.queue.showing import mimebundle
 
 NEW, PROCESSED, NEEDS_RERUN = "new", "processed", "needs_rerun"
 STATUSES = (NEW, PROCESSED, NEEDS_RERUN)
@@ -50,7 +51,14 @@ class Coverage:
     """
 
     def __init__(
-        self, queue: Queue, what: Any, subjects: list[Any], frame: pd.DataFrame, asked: str | None, given: bool
+        self,
+        queue: Queue,
+        what: Any,
+        subjects: list[Any],
+        frame: pd.DataFrame,
+        asked: str | None,
+        given: bool,
+        track: str | None = None,
     ) -> None:
         self.queue = queue
         self.what = what
@@ -58,6 +66,7 @@ class Coverage:
         self.frame = frame
         self.asked = asked
         self.given = given
+        self.track = track
 
     @property
     def counts(self) -> dict[str, int]:
@@ -79,6 +88,12 @@ class Coverage:
         meant = self.frame["status"].isin(statuses).to_numpy()
         return [self.subjects[place] for place in np.flatnonzero(meant)]
 
+    def again(self, subjects: Iterable[Any] | None = None) -> Coverage:
+        """The same question at this moment, of these subjects or of all of them."""
+        version = self.asked if self.given else None
+        asked = self.subjects if subjects is None else subjects
+        return coverage(self.queue, asked, self.what, version=version, track=self.track)
+
     def enqueue(
         self, payload: Callable[[Any], Mapping[str, Any]] | None = None, *, force: bool = False, **options: Any
     ) -> Batch[Any]:
@@ -96,20 +111,21 @@ class Coverage:
         return self.queue.enqueue_many(self.what, [make(subject) for subject in chosen], **options)
 
     def plain_payload(self) -> Callable[[Any], Mapping[str, Any]]:
-        template = None if isinstance(self.what, str) else handler_of(self.what).subject
-        names = [] if template is None else sorted(fields_of_key(template))
-        if template is None or len(names) != 1 or template not in (names[0], f"{{{names[0]}}}"):
+        name = argument_of(self.what)
+        if name is None:
             raise InvalidJob(
                 "payload: the subject is no argument of the handler, so say what its payload is: "
-                "coverage.enqueue(lambda subject: {'commit': subject})"
+                "coverage.enqueue(lambda subject: {'commit': subject}), or panels.selector(coverage, lambda subject: ...)"
             )
-        return lambda subject: {names[0]: subject}
+        return lambda subject: {name: subject}
 
     def __len__(self) -> int:
         return len(self.subjects)
 
     def __repr__(self) -> str:
         return inert(f"<Coverage of {type_of(self.what)} at {self.asked or 'any version'}: {self.summary}>")
+
+    _repr_mimebundle_ = mimebundle
 
     def _repr_html_(self) -> str:
         head = self.frame.head(SHOWN)
@@ -136,16 +152,17 @@ def coverage(
     or `needs_rerun` (done at another).
 
     A subject is what `@handler(subject="commit")` names; with `track` it is the key of an item of that `ctx.track`, as it is
-    for handlers that name no subject. The version is the one given, else that of the handler, of a live worker, or the one
-    seen last; where a handler has none, its source code is its version.
+    for handlers that name no subject. Of a DataFrame it is the column that is named like the handler's subject. The version
+    is the one given, else that of the handler, of a live worker, or the one seen last; where a handler has none, its source
+    code is its version.
     """
-    wanted = distinct(subjects)
+    wanted = distinct(column_of(subjects, type) if isinstance(subjects, pd.DataFrame) else subjects)
     name = type_of(type)
     runs = runs_of(attempts(queue), name) if track is None else runs_of_items(items(queue), name, track)
     if track is None and runs.empty:
         runs = runs_of_items(items(queue), name, None)
     asked = version or version_of(queue, type, runs)
-    return Coverage(queue, type, wanted, judge(wanted, runs, asked), asked, version is not None)
+    return Coverage(queue, type, wanted, judge(wanted, runs, asked), asked, version is not None, track)
 
 
 def distinct(subjects: Iterable[Any]) -> list[Any]:
@@ -157,6 +174,24 @@ def distinct(subjects: Iterable[Any]) -> list[Any]:
             raise InvalidJob("subjects: one is missing (None or NaN); leave it out, as df['commit'].dropna() does")
         found.setdefault(str(subject), subject)
     return list(found.values())
+
+
+def argument_of(what: str | Callable[..., Any]) -> str | None:
+    """The argument of the handler that is its subject; None where the subject is made of several, or nobody has said it."""
+    template = None if isinstance(what, str) else handler_of(what).subject
+    names = [] if template is None else sorted(fields_of_key(template))
+    return names[0] if len(names) == 1 and template in (names[0], f"{{{names[0]}}}") else None
+
+
+def column_of(frame: pd.DataFrame, what: str | Callable[..., Any]) -> pd.Series[Any]:
+    name = argument_of(what)
+    if name is None or name not in frame.columns:
+        known = ", ".join(map(repr, frame.columns[:20]))
+        meant = (
+            "no handler says which column" if name is None else f"the subject of the handler is {name!r}, which is no column"
+        )
+        raise InvalidJob(f"subjects: {meant}; give one, as in df['commit'] (there are: {known or 'none'})")
+    return frame[name]
 
 
 def type_of(what: str | Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ from jobqueue.model.status import Status
 from jobqueue.panels import detail, wording
 from jobqueue.panels.detail import Detail
 from jobqueue.panels.panel import Panel, Said, Told, changes
-from jobqueue.panels.sections import said
+from jobqueue.panels.sections import said, unreadable
 from jobqueue.panels.settings import developer_mode
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.handle import JobHandle
@@ -25,7 +25,7 @@ MOST_AWAITED = 1000
 
 class Acting(Panel):
     """`open_id` is the job that the drawer shows, `opened` what was seen of it; of the `awaited` ones it is said when they have
-    ended. The parts `drawer` and `status` are made here."""
+    ended. The parts `problem`, `drawer` and `status` are made here."""
 
     open_id: str | None = None
     opened: Detail | None = None
@@ -36,7 +36,9 @@ class Acting(Panel):
         super().look()
 
     def draw(self, state: Any, told: Told) -> None:
-        self.view.update({**self.texts(state, told), "drawer": self.drawer(told), "status": said(told)})
+        problem = unreadable(told, self.queue.store.url)
+        made = {"problem": problem, "drawer": self.drawer(told), "status": said(told)}
+        self.view.update({**self.texts(state, told), **made})
 
     def drawer(self, told: Told) -> str:
         return "" if self.opened is None else detail.shown(self.opened, told, self.read_only)

@@ -15,7 +15,7 @@ from jobqueue.queue.queue import Queue
 
 class StatsPanel(Acting):
     name: ClassVar[str] = "stats"
-    parts: ClassVar[tuple[str, ...]] = ("banners", "tiles", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "banners", "tiles", "drawer", "status")
 
     def __init__(self, queue: Queue, **options: Any) -> None:
         self.glancing = Glancing(queue)
@@ -30,7 +30,11 @@ class StatsPanel(Acting):
     def still(self) -> str:
         if self.state is None:
             return super().still()
-        return plain([self.view.banners]) + static.counts(self.state) + static.taken(self.state.now, self.state.url)
+        return (
+            plain([self.view.problem, self.view.banners])
+            + static.counts(self.state)
+            + static.taken(self.state.now, self.state.url)
+        )
 
     def fileno(self) -> int | None:
         return self.glancing.census.fileno()

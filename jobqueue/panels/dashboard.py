@@ -35,7 +35,7 @@ class State:
 class Dashboard(Regrouping, Tabling):
     name: ClassVar[str] = "dashboard"
     parts: ClassVar[tuple[str, ...]] = (
-        *("head", "banners", "tiles", "claimed", "pending", "done", "failed", "groups", "metrics", "workers"),
+        *("head", "problem", "banners", "tiles", "claimed", "pending", "done", "failed", "groups", "metrics", "workers"),
         *("tools", "drawer", "status"),
     )
 
@@ -69,8 +69,8 @@ class Dashboard(Regrouping, Tabling):
         if self.state is None:
             return super().still()
         glance = self.state.glance
-        parts = [getattr(self.view, part) for part in ("banners", "claimed", "pending", "done", "failed", "groups", "workers")]
-        body = plain(parts) + measures.still(self.state.figures)
+        names = ("problem", "banners", "claimed", "pending", "done", "failed", "groups", "workers")
+        body = plain(getattr(self.view, part) for part in names) + measures.still(self.state.figures)
         return f"<h2>Queue Dashboard</h2>{static.counts(glance)}{body}{static.taken(glance.now, glance.url)}"
 
     def do_range(self, value: str = "24h") -> None:

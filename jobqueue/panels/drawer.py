@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from jobqueue.model.status import Status
 from jobqueue.panels import detail, wording
 from jobqueue.panels.acting import Acting
-from jobqueue.panels.html import GAP, joined, since, tag, text
+from jobqueue.panels.html import GAP, button, joined, since, tag, text
 from jobqueue.panels.panel import Told
-from jobqueue.panels.sections import progress_of
+from jobqueue.panels.sections import progress_of, two_step
 from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
@@ -19,14 +19,24 @@ from jobqueue.store.base import Located
 SHOWN = {Status.CLAIMED: 20, Status.PENDING: 20, Status.FAILED: 10, Status.DONE: 5}
 
 
-def listed(jobs: Sequence[Located], now: datetime) -> str:
+def listed(jobs: Sequence[Located], now: datetime, told: Told, read_only: bool) -> str:
     """Jobs with their chips, the running ones first."""
-    rows = joined(row(located, now) for located in jobs)
+    rows = joined(row(located, now, "" if read_only else act(located, told)) for located in jobs)
     body = f'<ol class="jq-rows">{rows}</ol>' if rows else f'<p class="jq-empty">{wording.EMPTY["pending"]}</p>'
     return f'<section class="jq-section"><header><h3>Jobs</h3>{GAP}</header>{body}</section>'
 
 
-def row(located: Located, now: datetime) -> str:
+def act(located: Located, told: Told) -> str:
+    """What is most wanted of it."""
+    id = located.job.id
+    if located.status is Status.FAILED:
+        return button("Retry", "retry", look="warn", id=id)
+    if located.status is Status.DONE or located.cancelling:
+        return ""
+    return two_step("Cancel", "cancel", "quiet", told, f"cancel {id}", id=id)
+
+
+def row(located: Located, now: datetime, buttons: str) -> str:
     job = located.job
     title = tag("button", text(job.name or job.type), type="button", class_="jq-name", data_do="open", data_id=job.id)
     words = detail.status_chip(located) + since(job.finished_at or job.claimed_at or job.created_at, now)
@@ -34,13 +44,13 @@ def row(located: Located, now: datetime) -> str:
     below = progress_of(job.progress, job.id) if running and job.progress is not None else ""
     return (
         f'<li class="jq-row" data-key="{text(job.id)}"><div class="jq-what">{title}<code class="jq-id">{text(job.id)}</code>'
-        f'</div><div class="jq-words">{words}</div>{below}</li>'
+        f'</div><div class="jq-words">{words}</div><div class="jq-acts">{buttons}</div>{below}</li>'
     )
 
 
 class Drawer(Acting):
     name: ClassVar[str] = "drawer"
-    parts: ClassVar[tuple[str, ...]] = ("jobs", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "jobs", "drawer", "status")
 
     def __init__(self, queue: Queue, id: str | None = None, **options: Any) -> None:
         self.open_id = self.only = id
@@ -55,7 +65,7 @@ class Drawer(Acting):
         return [located for page in pages for located in page.items]
 
     def texts(self, state: list[Located] | None, told: Told) -> Mapping[str, str]:
-        return {"jobs": "" if state is None else listed(state, self.queue.clock.now())}
+        return {"jobs": "" if state is None else listed(state, self.queue.clock.now(), told, self.read_only)}
 
     def drawer(self, told: Told) -> str:
         closes = self.open_id != self.only

@@ -143,7 +143,7 @@ class Regrouping(Acting):
 
 class FailuresPanel(Regrouping):
     name: ClassVar[str] = "failures"
-    parts: ClassVar[tuple[str, ...]] = ("groups", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "groups", "drawer", "status")
 
     def __init__(self, queue: Queue, *, every: float | None, read_only: bool, **filters: Any) -> None:
         self.grouped = Grouped(queue, **filters)

@@ -120,7 +120,7 @@ class Tabling(Acting):
 
 class JobsPanel(Tabling):
     name: ClassVar[str] = "jobs"
-    parts: ClassVar[tuple[str, ...]] = ("tools", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "tools", "drawer", "status")
 
     def __init__(self, queue: Queue, **options: Any) -> None:
         self.begin_table(queue)

@@ -21,7 +21,7 @@ from jobqueue.queue import cells
 from jobqueue.queue.default import default_queue
 from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.queue import Queue
-from jobqueue.queue.seen import WorkerHandle
+from jobqueue.queue.seen import Workers
 
 START = "%worker start --cells"
 PROJECT = re.compile(r"\s(-p|--project)\s+\S*$")
@@ -105,7 +105,7 @@ class JobMagics(Magics):
         handlers = [*given.handlers, *([cells.__name__] if given.cells else [])]
         return self.current.ensure_worker(handlers or None, concurrency=given.concurrency, reload=given.reload)
 
-    def stop(self) -> list[WorkerHandle]:
+    def stop(self) -> Workers:
         """All that serve this queue on this machine; those that are left."""
         for worker in self.current.workers():
             worker.stop(wait="30s")

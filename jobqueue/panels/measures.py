@@ -172,7 +172,7 @@ def still(found: Figures | None) -> str:
 
 class MetricsPanel(Acting):
     name: ClassVar[str] = "metrics"
-    parts: ClassVar[tuple[str, ...]] = ("metrics", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "metrics", "drawer", "status")
 
     def __init__(self, queue: Queue, range: str = "24h", **options: Any) -> None:
         self.measured = Measured(queue)
@@ -186,7 +186,7 @@ class MetricsPanel(Acting):
         return {"metrics": shown(state)}
 
     def still(self) -> str:
-        return still(self.state)
+        return plain([self.view.problem]) + still(self.state)
 
     def do_range(self, value: str = "24h") -> None:
         self.measured.range = value if value in RANGES else RANGES[0]

@@ -149,10 +149,10 @@ class Panel:
             self.told = settled(self.told, time.monotonic())
             try:
                 require_folder(self.queue)
-                self.look()
-                self.told = replace(self.told, problem="")
                 if not answered and (news := self.came_of_it()) is not None:
                     self.told = replace(self.told, said=replace(news, at=time.monotonic()))
+                self.look()  # after the news, so that it shows what they tell of
+                self.told = replace(self.told, problem="")
             except Exception as error:
                 self.failed(error)
                 self.told = replace(self.told, problem=worded(error))

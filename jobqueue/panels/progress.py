@@ -61,7 +61,7 @@ def buttons(counts: Mapping[str, int], told: Told) -> str:
 
 class Progress(Acting):
     name: ClassVar[str] = "progress"
-    parts: ClassVar[tuple[str, ...]] = ("batch", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "batch", "drawer", "status")
 
     def __init__(self, batch: Batch[Any], **options: Any) -> None:
         self.batch = batch

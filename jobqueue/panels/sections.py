@@ -38,11 +38,8 @@ def pause_button(glance: Glance) -> str:
 
 
 def banners(glance: Glance | None, told: Told, read_only: bool) -> str:
-    """What keeps the queue from working, most important first."""
-    if told.problem:
-        where = "" if glance is None else f"Make sure the folder is there: {glance.url}"
-        return banner("failed", "Cannot read the queue", f"{told.problem}", where)
-    if glance is None:
+    """What keeps the queue from working, most important first; nothing where it cannot be read."""
+    if glance is None or told.problem:
         return ""
     found = []
     if glance.paused is not None:
@@ -66,6 +63,13 @@ def banners(glance: Glance | None, told: Told, read_only: bool) -> str:
         says = f"No live worker takes {', '.join(glance.unserved[:5])}."
         found.append(banner("pending", "Waiting in vain", says, "Start a worker with the handlers of these types."))
     return joined(found)
+
+
+def unreadable(told: Told, url: str) -> str:
+    """Shown until reading works again."""
+    if not told.problem:
+        return ""
+    return banner("failed", "Cannot read the queue", told.problem, f"Make sure the folder is there: {url}")
 
 
 def banner(look: str, title: str, says: str, hint: str = "", more: str = "") -> str:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 import pandas as pd
 
-from jobqueue.analytics.coverage import BADGES, NEEDS_RERUN, NEW, PROCESSED, RUN, STATUSES, Coverage, coverage
+from jobqueue.analytics.coverage import BADGES, NEEDS_RERUN, NEW, PROCESSED, RUN, STATUSES, Coverage, coverage, type_of
+from jobqueue.analytics.frames import attempts, items
+from jobqueue.errors import InvalidJob
 from jobqueue.model.times import short
 from jobqueue.panels import wording
 from jobqueue.panels.acting import Acting
 from jobqueue.panels.html import GAP, button, chip, details, joined, since, tag, text, tick
+from jobqueue.panels.pace import Pace
 from jobqueue.panels.panel import Said, Told, changes
 from jobqueue.panels.settings import developer_box, developer_mode
+from jobqueue.queue.default import default_queue
+from jobqueue.queue.queue import Queue
 
 SHOWN = 200
 LOOKS = {NEW: "claimed", PROCESSED: "done", NEEDS_RERUN: "pending"}
@@ -33,12 +39,16 @@ class Subject:
 
 @dataclass(frozen=True)
 class State:
+    """`chosen` are those of the rows, `count` all that are chosen, in sight or not."""
+
     now: datetime
     summary: str
     counts: Mapping[str, int]
     rows: Sequence[Subject]
     total: int
     chosen: frozenset[int]
+    count: int
+    all_chosen: bool
     only: str
     developer: bool
     force: bool
@@ -61,16 +71,18 @@ def shown(state: State | None, read_only: bool) -> str:
     rows = joined(row(subject, state) for subject in state.rows)
     left = state.total_in_view - len(state.rows)
     more = f'<p class="jq-dim">and {left:,} more</p>' if left > 0 else ""
-    listed = details(wording.count(state.total_in_view, "subject"), f'<ul class="jq-subjects">{rows}</ul>{more}', "subjects")
+    every = "" if read_only or not state.rows else tick(f"All {state.total_in_view:,}", "choose-all", state.all_chosen)
+    inside = f'{every}<ul class="jq-subjects">{rows}</ul>{more}'
+    listed = details(wording.count(state.total_in_view, "subject"), inside, "subjects")
     listed = listed.replace("<details", "<details open", 1)
     return f'<section class="jq-section jq-coverage">{head}<div class="jq-inner">{summary}{listed}</div></section>'
 
 
 def label(state: State) -> str:
-    if state.chosen:
-        return f"Process {len(state.chosen):,} selected"
+    if state.count:
+        return f"Process Now ({state.count:,} selected)"
     todo = state.total if state.force else state.counts[NEW] + state.counts[NEEDS_RERUN]
-    return f"Process {todo:,}"
+    return f"Process Now ({todo:,})"
 
 
 def pill(status: str, state: State) -> str:
@@ -111,12 +123,40 @@ def run_line(run: Mapping[str, Any], now: datetime) -> str:
     return f'<div class="jq-run jq-dim">{" · ".join(filter(None, found))} {job}</div>'
 
 
+class Covered:
+    """A coverage that is asked for again when something has run since, at a pace that the number of subjects allows."""
+
+    def __init__(self, found: Coverage) -> None:
+        self.found = found
+        self.mark: tuple[Any, ...] = ()
+        self.pace = Pace()
+        self.wanted = True  # it may have been asked a while ago
+
+    def look(self) -> Coverage:
+        if self.wanted or self.pace.is_time():
+            began = time.monotonic()
+            mark = self.marked()
+            if mark != self.mark:
+                with self.pace:
+                    self.found, self.mark = self.found.again(), mark
+            else:
+                self.pace.held(time.monotonic() - began)
+            self.wanted = False
+        return self.found
+
+    def marked(self) -> tuple[int, int, tuple[str | None, ...]]:
+        """What the answer is made of: how much was recorded, and at which version live workers run it."""
+        queue, type = self.found.queue, type_of(self.found.what)
+        versions = tuple(info.versions.get(type) for info in queue.store.workers())
+        return len(attempts(queue)), len(items(queue)), versions
+
+
 class Selector(Acting):
     name: ClassVar[str] = "selector"
-    parts: ClassVar[tuple[str, ...]] = ("coverage", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "coverage", "drawer", "status")
 
     def __init__(self, found: Coverage, payload: Any = None, **options: Any) -> None:
-        self.found = found
+        self.covered = Covered(found)
         self.payload = payload
         self.chosen: set[int] = set()
         self.force = self.verbose = False
@@ -124,24 +164,35 @@ class Selector(Acting):
         super().__init__(found.queue, **options)
 
     def read(self) -> State:
-        self.found = self.asked_again(self.found.subjects)
-        frame, on = self.found.frame, developer_mode()
-        wanted = frame[frame["status"] == self.only] if self.only else frame
+        found = self.covered.look()
+        frame, on = found.frame, developer_mode()
+        wanted = self.in_view()
         head = wanted.head(SHOWN)
         rows = [subject_of(int(place), told) for place, told in zip(head.index, head.to_dict("records"), strict=True)]
-        counts, chosen = self.found.counts, frozenset(self.chosen)
+        counts, count = found.counts, len(self.chosen)
+        chosen = frozenset(row.place for row in rows if row.place in self.chosen)
+        all_chosen = count >= len(wanted) and self.chosen.issuperset(wanted.index)
         now, ways = self.queue.clock.now(), (self.force and on, self.verbose and on)
-        return State(now, self.found.summary, counts, rows, len(frame), chosen, self.only, on, *ways)
+        return State(now, found.summary, counts, rows, len(frame), chosen, count, all_chosen, self.only, on, *ways)
 
-    def asked_again(self, subjects: Sequence[Any]) -> Coverage:
-        version = self.found.asked if self.found.given else None
-        return coverage(self.queue, subjects, self.found.what, version=version)
+    def came_of_it(self) -> Said | None:
+        news = super().came_of_it()
+        self.covered.wanted = self.covered.wanted or news is not None
+        return news
 
     def texts(self, state: State | None, told: Told) -> Mapping[str, str]:
         return {"coverage": shown(state, self.read_only)}
 
     def do_choose(self, id: str = "", value: bool = False) -> None:
         (self.chosen.add if value else self.chosen.discard)(int(id))
+
+    def do_choose_all(self, value: bool = False) -> None:
+        """All of the status in view, those that are too many for the list as well."""
+        (self.chosen.update if value else self.chosen.difference_update)(self.in_view().index)
+
+    def in_view(self) -> pd.DataFrame:
+        frame = self.covered.found.frame
+        return frame[frame["status"] == self.only] if self.only else frame
 
     def do_only(self, value: str = "") -> None:
         self.only = "" if value == self.only or value not in STATUSES else value
@@ -155,8 +206,9 @@ class Selector(Acting):
     @changes
     def do_process(self) -> Said:
         """A job for each chosen subject, or for all that need one; a job that waits or runs already is not made twice."""
-        picked = [self.found.subjects[place] for place in sorted(self.chosen)]
-        batch = self.asked_again(picked or self.found.subjects).enqueue(self.payload, **self.ways())
+        found = self.covered.found
+        picked = [found.subjects[place] for place in sorted(self.chosen)] or None
+        batch = found.again(picked).enqueue(self.payload, **self.ways())
         self.chosen.clear()
         made = [job for job in batch if job.created]
         if not len(batch):
@@ -181,10 +233,23 @@ def known(value: Any) -> bool:
     return value is not None and value is not pd.NA and value == value
 
 
-def selector(found: Coverage, payload: Any = None, *, every: float | None = 2.0, read_only: bool = False) -> Selector:
+def selector(
+    what: Coverage | Iterable[Any],
+    payload: Callable[[Any], Mapping[str, Any]] | None = None,
+    *,
+    type: str | Callable[..., Any] | None = None,
+    queue: Queue | None = None,
+    every: float | None = 2.0,
+    read_only: bool = False,
+) -> Selector:
     """Which subjects are new, processed or need a re-run, live, and a button that processes them.
 
-    `found` is what `analytics.coverage(queue, subjects, type)` answers with; `payload` makes the payload of a subject, where
-    the handler does not say it.
+    `what` is an answer of `analytics.coverage(queue, subjects, type)`, or the subjects themselves (a list, a column, a
+    DataFrame with a column that is named like the handler's subject) and the `type` that processes them, in the default
+    queue or another. `payload` makes the payload of a subject, where the handler does not say it.
     """
-    return Selector(found, payload, every=every, read_only=read_only)
+    if not isinstance(what, Coverage):
+        if type is None:
+            raise InvalidJob("selector: say which handler processes them, as in panels.selector(df, type=cards)")
+        what = coverage(queue or default_queue(), what, type)
+    return Selector(what, payload, every=every, read_only=read_only)

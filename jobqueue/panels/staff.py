@@ -60,7 +60,7 @@ def row(info: WorkerInfo, jobs: Sequence[Job], now: datetime, told: Told, read_o
 
 class WorkersPanel(Acting):
     name: ClassVar[str] = "workers"
-    parts: ClassVar[tuple[str, ...]] = ("workers", "drawer", "status")
+    parts: ClassVar[tuple[str, ...]] = ("problem", "workers", "drawer", "status")
 
     def read(self) -> Staff:
         return look(self.queue)

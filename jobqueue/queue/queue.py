@@ -27,7 +27,7 @@ from jobqueue.queue.making import Making, call_of, options_of
 from jobqueue.queue.opening import MEMORY, open_store
 from jobqueue.queue.page import JobPage
 from jobqueue.queue.processed import processed
-from jobqueue.queue.seen import WorkerHandle
+from jobqueue.queue.seen import WorkerHandle, Workers
 from jobqueue.queue.showing import line_of_queue, mimebundle, snapshot
 from jobqueue.queue.stats import Stats, stats_by, stats_of
 from jobqueue.queue.unserved import Unserved
@@ -217,9 +217,9 @@ class Queue:
         """The jobs that were enqueued with `batch=name`, in the order in which they were made; else `JobNotFound`."""
         return find_batch(self, name)
 
-    def workers(self) -> list[WorkerHandle]:
-        """The live workers: those whose lock is held right now."""
-        return [WorkerHandle(self, info) for info in self.store.workers()]
+    def workers(self) -> Workers:
+        """The live workers, a list: those whose lock is held right now."""
+        return Workers(self)
 
     def health(self) -> Health:
         """healthy, degraded or unhealthy, with the reasons; true where it is healthy. The rules: jobqueue/queue/health.py."""

@@ -124,6 +124,16 @@ class WorkerHandle:
     _repr_mimebundle_ = mimebundle
 
 
+class Workers(list[WorkerHandle]):
+    """The live workers of a queue at one moment; in a notebook they are shown as they are at each moment."""
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__(WorkerHandle(queue, info) for info in queue.store.workers())
+        self.queue = queue
+
+    _repr_mimebundle_ = mimebundle
+
+
 def held_by(store: Store, owner: str) -> list[Located]:
     """The jobs that a worker runs: those whose outcome stands already are on their way out."""
     return [located for located in store.held(owner) if located.status is Status.CLAIMED and not located.job.finished]

@@ -124,10 +124,14 @@ def still_page(page: Any) -> str:
     return table(COLUMNS, rows) + (f"<p><small>{shown}</small></p>" if shown else "")
 
 
-def still_worker(worker: Any) -> str:
+def still_workers(workers: Any) -> str:
+    return table(("Worker", "Host", "Pid", "Serves", "Slots", "Started"), map(worker_row, workers))
+
+
+def worker_row(worker: Any) -> tuple[object, ...]:
     serves = "every type" if worker.types is None else ", ".join(worker.types)
-    row = (worker.owner, worker.host, worker.pid, serves, worker.concurrency, f"{worker.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    return table(("Worker", "Host", "Pid", "Serves", "Slots", "Started"), [row])
+    started = f"{worker.started_at:%Y-%m-%d %H:%M:%S} UTC"
+    return worker.owner, worker.host, worker.pid, serves, worker.concurrency, started
 
 
 def still_health(health: Any) -> str:
@@ -151,7 +155,9 @@ STILL: dict[str, Callable[[Any], str]] = {
     "JobHandle": still_job,
     "Batch": still_batch,
     "JobPage": still_page,
-    "WorkerHandle": still_worker,
+    "WorkerHandle": lambda worker: still_workers([worker]),
+    "Workers": still_workers,
+    "Coverage": lambda coverage: str(coverage._repr_html_()),
     "Health": still_health,
     "Findings": still_findings,
 }

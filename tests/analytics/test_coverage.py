@@ -195,6 +195,7 @@ def test_subjects_are_any_column_and_count_once(queue: Queue) -> None:
     assert (seen.todo, len(seen), statuses(seen)) == ([8], 2, {7: "processed", 8: "new"})
     assert analytics.coverage(queue, [7, "7"], "cards").summary == "0 new, 1 already processed, 0 needs re-run"
     assert analytics.coverage(queue, [], "cards").summary == "0 new, 0 already processed, 0 needs re-run"
+    assert analytics.coverage(queue, pd.DataFrame({"n": [1, 2], "commit": ["7", "9"]}), cards).todo == ["9"]
     with pytest.raises(InvalidJob, match="is one text; give a list"):
         analytics.coverage(queue, "c1", "cards")
     with pytest.raises(InvalidJob, match="one is missing"):

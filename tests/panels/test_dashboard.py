@@ -167,12 +167,12 @@ def test_a_folder_that_is_gone_is_said_and_comes_back(filled: Queue, tmp_path: P
     panel = panels.dashboard(filled, every=None)
     (tmp_path / "q").rename(tmp_path / "away")
     panel.refresh()
-    assert "Cannot read the queue" in panel.view.banners
-    assert "Make sure the folder is there" in panel.view.banners
+    assert "Cannot read the queue" in panel.view.problem
+    assert "Make sure the folder is there" in panel.view.problem
     assert panel.errors
     (tmp_path / "away").rename(tmp_path / "q")
     panel.refresh()
-    assert "Cannot read" not in panel.view.banners
+    assert "Cannot read" not in panel.view.problem
 
 
 def test_a_job_in_full(dashboard: Dashboard, filled: Queue) -> None:

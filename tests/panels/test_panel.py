@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import ipywidgets
 import pytest
 
-from jobqueue import Batch, Queue, panels
+from jobqueue import Batch, Queue, analytics, panels
 from jobqueue.panels import panel as panels_panel
 from jobqueue.panels import refresh
 from jobqueue.panels.dashboard import Dashboard
-from jobqueue.panels.panel import Said
+from jobqueue.panels.panel import Panel, Said
 
 
 def instances() -> int:
@@ -121,3 +122,58 @@ def test_a_batch(filled: Queue) -> None:
     assert "pending" not in panel.view.batch
     with pytest.raises(ValueError, match="no jobs"):
         panels.progress(Batch([]))
+
+
+def test_the_drawer_lists_jobs_with_what_is_most_wanted(filled: Queue) -> None:
+    (waiting, *_), (failed, *_) = filled.jobs("pending"), filled.jobs("failed")
+    drawer = panels.drawer(filled, every=None)
+    assert "Retry" in drawer.view.jobs
+    drawer.click("retry", id=failed.id)
+    assert failed.status == "pending"
+    drawer.click("cancel", id=waiting.id)
+    assert "Remove it?" in drawer.view.jobs
+    assert waiting.status == "pending"
+    drawer.click("cancel", id=waiting.id)
+    assert waiting.status == "failed"
+    with panels.drawer(filled, every=None, read_only=True) as readable:
+        assert "data-do" in readable.view.jobs
+        assert "jq-button" not in readable.view.jobs
+
+
+EVERY = {
+    "dashboard": panels.dashboard,
+    "jobs": panels.jobs,
+    "failures": panels.failures,
+    "workers": panels.workers,
+    "stats": panels.stats,
+    "metrics": panels.metrics,
+    "drawer": panels.drawer,
+    "progress": lambda queue, **options: panels.progress(queue.enqueue_many("later", [{}]), **options),
+    "selector": lambda queue, **options: panels.selector(analytics.coverage(queue, ["a"], "scan"), **options),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_panel_opens_the_job_that_it_names(filled: Queue, name: str) -> None:
+    (job,) = filled.jobs("failed", limit=1)
+    panel: Panel = EVERY[name](filled, every=None)
+    panel.click("open", id=job.id)
+    assert f'aria-label="Job {job.id}"' in panel.view.drawer
+    panel.click("close")
+    assert panel.view.drawer == ""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_panel_says_that_it_cannot_read_until_it_can(
+    filled: Queue, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    panel: Panel = EVERY[name](filled, every=None)
+    (tmp_path / "q").rename(tmp_path / "away")
+    panel.refresh()
+    for shown in (panel.view.problem, panel.still()):
+        assert "Cannot read the queue" in shown
+        assert f"Make sure the folder is there: {tmp_path / 'q'}" in shown
+    assert "there is no such folder" in caplog.text
+    (tmp_path / "away").rename(tmp_path / "q")
+    panel.refresh()
+    assert panel.view.problem == ""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pandas as pd
 import pytest
 
 from jobqueue import JobContext, Queue, analytics, constant, handler, panels
+from jobqueue.errors import InvalidJob
 from jobqueue.panels.selector import Selector
+from jobqueue.queue.default import used
 
 
 @handler(subject="commit", pipeline_version="3", retry=constant("0s", attempts=1))
@@ -34,7 +37,7 @@ def test_badges_and_summary(selector: Selector) -> None:
     assert "🆕 New" in view
     assert "✅ Processed" in view
     assert "&lt;e&gt;" in view
-    assert "Process 3" in view
+    assert "Process Now (3)" in view
 
 
 def test_process_makes_a_job_for_each_that_needs_one(selector: Selector, queue: Queue) -> None:
@@ -58,6 +61,7 @@ def test_what_came_of_it_is_said_once_with_a_link(selector: Selector, queue: Que
     queue.drain([cards], progress=False)
     selector.refresh()
     assert "8 cards generated." in selector.view.status
+    assert "2 new, 3 already processed, 0 needs re-run" in selector.view.coverage
     assert job.id in selector.view.status
     selector.click("dismiss")
     assert "cards generated" not in selector.view.status
@@ -84,7 +88,7 @@ def test_what_failed_is_said_with_a_link_to_it(queue: Queue) -> None:
 
 def test_the_chosen_ones_alone(selector: Selector, queue: Queue) -> None:
     selector.click("choose", id="3", value=True)
-    assert "Process 1 selected" in selector.view.coverage
+    assert "Process Now (1 selected)" in selector.view.coverage
     selector.click("process")
     (job,) = queue.jobs("pending", type="cards")
     assert job.record.payload == {"commit": "d"}
@@ -97,7 +101,7 @@ def test_force_is_for_developers(selector: Selector, queue: Queue) -> None:
     selector.refresh()
     assert "Force Reprocess" in selector.view.coverage
     selector.click("reprocess", value=True)
-    assert "Process 5" in selector.view.coverage
+    assert "Process Now (5)" in selector.view.coverage
     selector.click("process")
     assert queue.jobs("pending", type="cards").total == 5
     assert all(job.record.force for job in queue.jobs("pending", type="cards"))
@@ -140,10 +144,66 @@ def test_developers_see_how_the_last_run_went_and_open_it(selector: Selector, qu
 
 def test_a_read_only_selector_has_no_switches(selector: Selector) -> None:
     panels.developer_mode(True)
-    with panels.selector(selector.found, every=None, read_only=True) as readable:
+    with panels.selector(selector.covered.found, every=None, read_only=True) as readable:
         assert "Developer mode" in readable.view.coverage
         assert "Verbose" not in readable.view.coverage
         assert "Force" not in readable.view.coverage
+
+
+def test_all_in_view_are_chosen_at_once(selector: Selector, queue: Queue) -> None:
+    selector.click("only", value="new")
+    assert 'data-do="choose-all"> All 3' in selector.view.coverage
+    selector.click("choose-all", value=True)
+    assert "Process Now (3 selected)" in selector.view.coverage
+    assert 'data-do="choose-all" checked> All 3' in selector.view.coverage
+    selector.click("only", value="new")
+    assert 'data-do="choose-all"> All 5' in selector.view.coverage, "two of them are not chosen"
+    selector.click("choose", id="2", value=False)
+    selector.click("choose-all", value=False)
+    assert "selected" not in selector.view.coverage
+    with panels.selector(selector.covered.found, every=None, read_only=True) as readable:
+        assert "choose-all" not in readable.view.coverage
+
+
+def test_a_frame_and_its_handler_will_do(selector: Selector, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"commit": ["a", "x"], "other": [1, 2]})
+    for subjects in (frame, frame["commit"], ["a", "x"]):
+        with panels.selector(subjects, type=cards, queue=queue, every=None) as made:
+            assert "1 new, 1 already processed, 0 needs re-run" in made.view.coverage
+    with used(queue), panels.selector(frame, type=cards, every=None) as made:
+        assert made.queue is queue
+    with pytest.raises(InvalidJob, match=r"say which handler processes them, as in panels.selector\(df, type=cards\)"):
+        panels.selector(frame)
+    with pytest.raises(InvalidJob, match=r"is 'commit', which is no column; .* \(there are: 'other'\)"):
+        panels.selector(frame[["other"]], type=cards, queue=queue)
+    with pytest.raises(InvalidJob, match="no handler says which column"):
+        panels.selector(frame, type="cards", queue=queue)
+
+
+def test_a_coverage_of_items_stays_one_of_items(queue: Queue) -> None:
+    @handler("loops")
+    def loops(ctx: JobContext) -> int:
+        return sum(1 for _ in ctx.track(["a"], key=str, name="first")) + sum(1 for _ in ctx.track(["b"], key=str))
+
+    queue.enqueue("loops")
+    queue.drain([loops], progress=False)
+    found = analytics.coverage(queue, ["a", "b"], "loops", track="first")
+    with panels.selector(found, lambda subject: {}, every=None) as made:
+        assert "1 new, 1 already processed" in made.view.coverage
+
+
+def test_it_is_asked_again_only_when_something_has_run(selector: Selector, queue: Queue) -> None:
+    selector.covered.pace.looked = -1e9
+    selector.refresh()
+    before = selector.covered.found
+    selector.covered.pace.looked = -1e9
+    selector.refresh()
+    assert selector.covered.found is before
+    queue.enqueue("cards", {"commit": "c"})
+    queue.drain([cards], progress=False)
+    selector.covered.pace.looked = -1e9
+    selector.refresh()
+    assert "2 new, 3 already processed, 0 needs re-run" in selector.view.coverage
 
 
 def test_a_pill_shows_one_status(selector: Selector) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobqueue import Queue, panels
-from jobqueue.panels.panel import Panel
+from jobqueue import Queue, analytics, panels
 from jobqueue.panels.plain import plain
 
 
@@ -90,38 +89,9 @@ def test_a_job_that_runs_again_keeps_what_was_asked_of_it(filled: Queue) -> None
     assert [getattr(new.record, name) for name in options] == [getattr(old.record, name) for name in options]
 
 
-EVERY = {
-    "dashboard": panels.dashboard,
-    "jobs": panels.jobs,
-    "failures": panels.failures,
-    "workers": panels.workers,
-    "stats": panels.stats,
-    "metrics": panels.metrics,
-    "drawer": panels.drawer,
-    "progress": lambda queue, **options: panels.progress(queue.enqueue_many("later", [{}]), **options),
-    "selector": lambda queue, **options: panels.selector(coverage(queue), **options),
-}
-
-
-def coverage(queue: Queue) -> Any:
-    from jobqueue import analytics
-
-    return analytics.coverage(queue, ["a"], "scan")
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_each_panel_opens_the_job_that_it_names(filled: Queue, name: str) -> None:
-    (job,) = filled.jobs("failed", limit=1)
-    panel: Panel = EVERY[name](filled, every=None)
-    panel.click("open", id=job.id)
-    assert f'aria-label="Job {job.id}"' in panel.view.drawer
-    panel.click("close")
-    assert panel.view.drawer == ""
-
-
 def test_what_stays_of_a_panel_has_no_boxes(filled: Queue) -> None:
     panels.developer_mode(True)
-    with panels.selector(coverage(filled), every=None) as selector:
+    with panels.selector(analytics.coverage(filled, ["a"], "scan"), every=None) as selector:
         assert "Force Reprocess" in selector.view.coverage
         assert "Force" not in selector.still()
         assert "Developer" not in selector.still()

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobqueue import Batch, Queue
+from jobqueue import Batch, Queue, Worker, analytics
 from jobqueue.panels.live import live_view
 from jobqueue.queue import showing
+
+from .conftest import scan
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 REFUSED = ("<svg", "<style", "<script", "var(--", "border")
@@ -55,6 +57,10 @@ def test_a_kernel_with_widgets_shows_the_panel(filled: Queue, monkeypatch: pytes
     for live in (queue, stats, job, batch):
         assert VIEW in live._repr_mimebundle_()
         assert live._repr_mimebundle_()["text/plain"] == repr(live)
+    with Worker(filled, [scan]) as worker:
+        for live in (filled.workers(), filled.workers()[0], analytics.coverage(filled, ["a"], "scan")):
+            assert VIEW in live._repr_mimebundle_()
+        assert worker.owner in filled.workers()._repr_mimebundle_()["text/html"]
     for still in (filled.stats(type="scan"), page, Batch()):
         assert VIEW not in still._repr_mimebundle_()
         assert live_view(still) is None

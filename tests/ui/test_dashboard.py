@@ -240,7 +240,7 @@ def test_developers_process_again_and_see_all_of_the_log(world: World, notebook:
     selector.locator("li input").first.check()
     selector.get_by_text("attempt 1").wait_for(timeout=20_000)
     look("selector")
-    selector.get_by_role("button", name="Process 1 selected").click()
+    selector.get_by_role("button", name="Process Now (1 selected)").click()
     selector.get_by_text("Processing queued.").wait_for(timeout=20_000)
     (job,) = world.queue.jobs("pending", type="cards")
     asked = json.loads((world.path / "pending" / f"{job.id}.json").read_text())
