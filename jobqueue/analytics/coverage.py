@@ -101,11 +101,14 @@ class Coverage:
 
         `payload` makes the payload of a subject; where the handler's subject is one of its arguments, it may be left out.
         A job that waits or runs already does not count as processed: `idempotency_key=True` keeps it from being made twice.
+        That key is free once its job has finished (`key_scope="active"`), for what failed or is old is asked for again.
         """
         make = payload or self.plain_payload()
         chosen = self.subjects if force else self.todo
         if force:
             options = {"force": True, **options}
+        if options.get("idempotency_key") is True:
+            options = {"key_scope": "active", **options}
         if self.given and self.asked is not None:
             options = {"pipeline_version": self.asked, **options}
         return self.queue.enqueue_many(self.what, [make(subject) for subject in chosen], **options)

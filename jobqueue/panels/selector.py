@@ -21,6 +21,7 @@ from jobqueue.panels.pace import Pace
 from jobqueue.panels.panel import Said, Told, changes
 from jobqueue.panels.settings import developer_box, developer_mode
 from jobqueue.queue.default import default_queue
+from jobqueue.queue.handle import JobHandle
 from jobqueue.queue.queue import Queue
 
 SHOWN = 200
@@ -206,21 +207,28 @@ class Selector(Acting):
     @changes
     def do_process(self) -> Said:
         """A job for each chosen subject, or for all that need one; a job that waits or runs already is not made twice."""
-        found = self.covered.found
-        picked = [found.subjects[place] for place in sorted(self.chosen)] or None
-        batch = found.again(picked).enqueue(self.payload, **self.ways())
+        found, ways = self.covered.found, self.ways()
+        asked = found.again([found.subjects[place] for place in sorted(self.chosen)] or None)
+        batch = asked.enqueue(self.payload, **({} if "force" in ways else {"idempotency_key": True}), **ways)
         self.chosen.clear()
-        made = [job for job in batch if job.created]
         if not len(batch):
             return Said("Nothing to do: all of it is processed.", "info")
+        jobs = [job if job.created or not job.finished else self.past(job, ways) for job in batch]
+        made = [job for job in jobs if job.created]
         if not made:
-            return Said("Job already running.", "info", job=batch[0].id)
+            return Said("Job already running.", "info", job=jobs[0].id)
         return self.queued(made)
+
+    def past(self, job: JobHandle[Any], ways: dict[str, Any]) -> JobHandle[Any]:
+        """The same request although a finished job still holds its key, as it does unless its `key_scope` says otherwise."""
+        key = {"idempotency_key": f"{job.idempotency_key} again", "key_scope": "active"}
+        version = {} if job.pipeline_version is None else {"pipeline_version": job.pipeline_version}
+        return self.queue.enqueue(job.type, job.payload, **key, **version, **ways)
 
     def ways(self) -> dict[str, Any]:
         """The options of what is processed next; what only developers may choose counts while they are that."""
         forced, verbose = (on and developer_mode() for on in (self.force, self.verbose))
-        return {"force": forced} | ({} if forced else {"idempotency_key": True}) | ({"log_level": "debug"} if verbose else {})
+        return ({"force": True} if forced else {}) | ({"log_level": "debug"} if verbose else {})
 
 
 def subject_of(place: int, told: Mapping[Any, Any]) -> Subject:

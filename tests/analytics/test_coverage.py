@@ -184,6 +184,12 @@ def test_a_key_keeps_what_waits_from_being_made_twice(queue: Queue) -> None:
         return [job.outcome for job in seen.enqueue(lambda commit: {"commit": commit}, idempotency_key=True)]
 
     assert (again(), again()) == (["created"] * 3, ["exists"] * 3)
+    BROKEN.update(COMMITS)
+    Worker(queue, [cards]).run(drain=True)
+    queue.retry(status="failed")
+    assert again() == ["exists"] * 3
+    queue.cancel(status="pending")
+    assert again() == ["created"] * 3, "the key of a finished job is free"
 
 
 # -- subjects and looks

@@ -71,6 +71,41 @@ def test_what_came_of_it_is_said_once_with_a_link(selector: Selector, queue: Que
     assert "16 cards generated." in selector.view.status
 
 
+@handler(type="cards", subject="commit", pipeline_version="4", retry=constant("0s", attempts=1))
+def new_cards(commit: str) -> dict[str, int]:
+    return {"cards": 9}
+
+
+def test_what_failed_and_what_is_old_is_processed_again(queue: Queue) -> None:
+    with panels.selector(["a", "bad"], type=cards, queue=queue, every=None) as selector:
+        for failed in (1, 2):
+            selector.click("process")
+            queue.drain([cards], progress=False)
+            selector.refresh()
+            assert "1 new, 1 already processed, 0 needs re-run" in selector.view.coverage
+            assert queue.jobs("failed").total == failed
+    with panels.selector(["a", "bad"], type=new_cards, queue=queue, every=None) as selector:
+        assert "1 new, 0 already processed, 1 needs re-run" in selector.view.coverage
+        selector.click("process")
+        assert "Processing queued: 2 jobs." in selector.view.status
+        queue.drain([new_cards], progress=False)
+        selector.refresh()
+        assert "0 new, 2 already processed, 0 needs re-run" in selector.view.coverage
+
+
+def test_a_key_that_a_finished_job_holds_keeps_nobody_from_processing(queue: Queue) -> None:
+    with panels.selector(["bad", "b"], type=cards, queue=queue, every=None) as selector:
+        queue.with_options(idempotency_key=True).enqueue("cards", {"commit": "bad"})
+        queue.drain([cards], progress=False)
+        queue.with_options(idempotency_key=True).enqueue("cards", {"commit": "b"})
+        selector.click("process")
+        assert "Processing queued." in selector.view.status
+        assert sorted(job.payload["commit"] for job in queue.jobs("pending")) == ["b", "bad"]
+        selector.click("process")
+        assert "Job already running." in selector.view.status
+        assert queue.jobs("pending").total == 2
+
+
 def test_what_failed_is_said_with_a_link_to_it(queue: Queue) -> None:
     with panels.selector(analytics.coverage(queue, ["a", "bad"], cards), every=None) as selector:
         selector.click("process")
