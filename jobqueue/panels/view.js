@@ -1,6 +1,7 @@
 // The front end of every panel but the table: it shows HTML that the kernel made and escaped, and says what was clicked.
 // It holds no truth: what is drawn comes from traits, so that a reloaded page draws the same again.
 
+const TALLEST = 760, SHORTEST = 240; // of a drawer, in pixels
 const KEPT = { DETAILS: ["open"], INPUT: ["value"], TEXTAREA: ["value"], SELECT: ["value"] };
 
 /** Makes `old` like `fresh` by touching only what differs: focus, scroll and open details stay. */
@@ -107,8 +108,9 @@ function wire(model, el, signal) {
     clearTimeout(soon); // a word is sent when it is typed, not with each letter
     soon = setTimeout(() => model.send({ do: target.dataset.do, value: target.value }), 150);
   }, { signal });
-  el.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && el.querySelector("[data-do=close]")) model.send({ do: "close" });
+  document.addEventListener("keydown", (event) => { // the focus may be in the table, which is another widget
+    const inside = (el.closest(".jq-panel") ?? el).contains(event.target);
+    if (event.key === "Escape" && inside && el.querySelector("[data-do=close]")) model.send({ do: "close" });
   }, { signal });
 }
 
@@ -131,6 +133,45 @@ function watchShown(model, el, signal) {
   return () => observer.disconnect();
 }
 
+/** What can be seen of a panel now: its top and bottom, in the coordinates of the window. */
+function inSight(panel) {
+  const whole = panel.getBoundingClientRect();
+  let [top, bottom] = [Math.max(whole.top, 0), Math.min(whole.bottom, innerHeight)];
+  for (let one = panel.parentElement; one && one !== document.body; one = one.parentElement) {
+    if (getComputedStyle(one).overflowY === "visible") continue;
+    const box = one.getBoundingClientRect();
+    [top, bottom] = [Math.max(top, box.top), Math.min(bottom, box.bottom)];
+  }
+  return [top, bottom, whole.bottom];
+}
+
+/** What lies over a tall panel stays where it can be seen, however far the page was scrolled: the drawer at the top, what was
+ *  said at the bottom. Outputs are scroll containers of their own, so nothing in them can be sticky. */
+const PLACE = {
+  drawer(home, top, bottom, end) {
+    const height = Math.min(TALLEST, Math.max(SHORTEST, bottom - top));
+    home.style.height = `${height}px`;
+    return Math.min(top, end - height);
+  },
+  status: (home, top, bottom) => bottom - home.offsetHeight - 8,
+};
+
+function keepInSight(el, part, home, signal) {
+  let asked = 0;
+  const place = () => {
+    asked = 0;
+    if (home.hidden || getComputedStyle(home).position !== "absolute") return;
+    const y = PLACE[part](home, ...inSight(el.closest(".jq-panel") ?? el));
+    home.style.top = `${Math.max(0, y - el.getBoundingClientRect().top)}px`;
+  };
+  const soon = () => (asked ||= requestAnimationFrame(place));
+  for (const what of ["scroll", "resize"]) window.addEventListener(what, soon, { capture: true, passive: true, signal });
+  const sizes = new ResizeObserver(soon);
+  sizes.observe(el);
+  signal.addEventListener("abort", () => sizes.disconnect());
+  return place;
+}
+
 function render({ model, el }) {
   const ending = new AbortController();
   el.classList.add("jq-view");
@@ -140,6 +181,7 @@ function render({ model, el }) {
     el.append(home);
     home.hidden = true;
     const trait = `packed_${part}`;
+    const place = part in PLACE ? keepInSight(el, part, home, ending.signal) : () => {};
     let turn = 0;
     const draw = async () => {
       const mine = ++turn;
@@ -148,6 +190,7 @@ function render({ model, el }) {
       morphChildren(home, parsed(text));
       home.hidden = !home.hasChildNodes();
       tick(home);
+      place();
     };
     draw();
     model.on(`change:${trait}`, draw);

@@ -11,6 +11,7 @@ import pytest
 
 from jobqueue import Queue, panels
 from jobqueue.model.status import Status
+from jobqueue.panels import wording
 from jobqueue.panels.jobs import JobsPanel
 from jobqueue.panels.listing import COLUMNS
 from jobqueue.panels.rows import KnownRows
@@ -33,7 +34,8 @@ def ids(table: JobsPanel) -> list[str]:
 
 def values(table: JobsPanel, column: str) -> list[Any]:
     """The journal has microseconds, a job's file more."""
-    found = [row[column] for row in page(table)["rows"]]
+    assert [row.id for row in table.state.rows] == ids(table)
+    found = [getattr(row, column) for row in table.state.rows]
     return [round(value, 6) if isinstance(value, float) else value for value in found]
 
 
@@ -53,6 +55,13 @@ def test_every_column_sorts_both_ways(table: JobsPanel, column: str) -> None:
     second = values(table, column)
     assert page(table)["sort"] == column
     assert {tuple(first), tuple(second)} == {tuple(sorted(first)), tuple(sorted(first, reverse=True))}
+
+
+def test_how_long_a_job_ran_reads_as_everywhere(table: JobsPanel, filled: Queue) -> None:
+    told = {row["id"]: row["run"] for row in page(table)["rows"]}
+    for job in filled.jobs(limit=None):
+        ran = wording.duration(job.record).removeprefix("ran ")
+        assert told[job.id] == ran
 
 
 def test_projects_take_room_where_there_are_any(table: JobsPanel, filled: Queue) -> None:

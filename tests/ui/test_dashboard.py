@@ -256,6 +256,35 @@ def test_developers_process_again_and_see_all_of_the_log(world: World, notebook:
     page.wait_for_function("() => !document.querySelector('.jq-menu input').checked", timeout=20_000)
 
 
+IN_SIGHT = """(selector) => {
+  const box = document.querySelector(selector)?.getBoundingClientRect();
+  const page = document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect();
+  return box && box.height > 0 && box.top >= page.top - 1 && box.bottom <= page.bottom + 1;
+}"""
+
+
+def test_what_is_opened_and_said_is_in_sight_wherever_the_page_stands(world: World, notebook: Any, look: Any) -> None:
+    many = "queue.enqueue_many('many', [{'n': n} for n in range(300)])\ndashboard = "
+    page = notebook(MORE.partition("batch")[0] + world.cell.replace("dashboard = ", many))
+    page.set_viewport_size({"width": 1280, "height": 900})
+    panel = page.locator(".jq-dashboard")
+    panel.get_by_role("button", name="Retry", exact=True).first.click()
+    page.wait_for_function(IN_SIGHT, arg=".jq-toast", timeout=20_000)
+    page.locator(".jq-scroll").evaluate("(table) => table.scrollIntoView({block: 'end'})")
+    page.wait_for_function(IN_SIGHT, arg=".jq-toast", timeout=20_000)
+    page.locator(".jq-grid tr[data-id]").nth(3).click()
+    page.wait_for_function(IN_SIGHT, arg=".jq-job", timeout=20_000)
+    look("in-sight")
+    page.locator(".jq-head").evaluate("(head) => head.scrollIntoView()")
+    page.wait_for_function(IN_SIGHT, arg=".jq-job", timeout=20_000)
+    hit = "() => document.elementFromPoint(...Object.values(%s)).closest('.jq-job, .jq-tile, .jq-section, .jq-head') !== null"
+    below = "(({right, bottom}) => ({x: right - 40, y: bottom + 60}))(document.querySelector('.jq-job').getBoundingClientRect())"
+    assert page.evaluate(hit % below), "beside the drawer the panel takes no clicks"
+    page.keyboard.press("Escape")
+    panel.locator(".jq-job").wait_for(state="detached", timeout=20_000)
+    page.set_viewport_size({"width": 1280, "height": 1400})
+
+
 def test_what_ends_a_cell_is_live(world: World, notebook: Any) -> None:
     page = notebook(
         world.cell.replace("dashboard", "workers"),
