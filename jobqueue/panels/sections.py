@@ -138,7 +138,7 @@ def line(located: Located, words: str, buttons: str, below: str = "") -> str:
         class_="jq-name",
         data_do="open",
         data_id=job.id,
-        title="Open this job",
+        title=f"Open this job: {job.name or job.type}",
     )
     id = tag("code", text(job.id), class_="jq-id", title=job.id)
     return (

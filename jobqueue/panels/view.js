@@ -187,10 +187,12 @@ function render({ model, el }) {
       const mine = ++turn;
       const text = await unpacked(model.get(trait));
       if (mine !== turn) return; // a later one was faster
+      const opens = part === "drawer" && home.hidden && mine > 1;
       morphChildren(home, parsed(text));
       home.hidden = !home.hasChildNodes();
       tick(home);
       place();
+      if (opens) home.scrollIntoView({ block: "nearest" });
     };
     draw();
     model.on(`change:${trait}`, draw);

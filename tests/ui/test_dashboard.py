@@ -249,6 +249,8 @@ def test_developers_process_again_and_see_all_of_the_log(world: World, notebook:
     selector.get_by_text("8 cards generated.").wait_for(timeout=30_000)
     selector.locator(".jq-toast").get_by_role("button", name="Open").click()
     selector.locator(".jq-job").get_by_text("every detail").wait_for(timeout=20_000)
+    box = selector.locator(".jq-job header").bounding_box()
+    assert 0 < box["y"] < 1300, "it opens below, in sight"
     look("selector-job")
     selector.get_by_label("Developer mode").uncheck()
     selector.get_by_label("Verbose log").wait_for(state="detached", timeout=20_000)
