@@ -264,6 +264,11 @@ IN_SIGHT = """(selector) => {
   return box && box.height > 0 && box.top >= page.top - 1 && box.bottom <= page.bottom + 1;
 }"""
 
+BELOW_THE_DRAWER = """() => {
+  const { right, bottom } = document.querySelector('.jq-job').getBoundingClientRect();
+  return document.elementFromPoint(right - 40, bottom + 60).closest('.jq-tile, .jq-section') !== null;
+}"""
+
 
 def test_what_is_opened_and_said_is_in_sight_wherever_the_page_stands(world: World, notebook: Any, look: Any) -> None:
     many = "queue.enqueue_many('many', [{'n': n} for n in range(300)])\ndashboard = "
@@ -279,9 +284,7 @@ def test_what_is_opened_and_said_is_in_sight_wherever_the_page_stands(world: Wor
     look("in-sight")
     page.locator(".jq-head").evaluate("(head) => head.scrollIntoView()")
     page.wait_for_function(IN_SIGHT, arg=".jq-job", timeout=20_000)
-    hit = "() => document.elementFromPoint(...Object.values(%s)).closest('.jq-job, .jq-tile, .jq-section, .jq-head') !== null"
-    below = "(({right, bottom}) => ({x: right - 40, y: bottom + 60}))(document.querySelector('.jq-job').getBoundingClientRect())"
-    assert page.evaluate(hit % below), "beside the drawer the panel takes no clicks"
+    assert page.evaluate(BELOW_THE_DRAWER), "what lies below the drawer takes no clicks"
     page.keyboard.press("Escape")
     panel.locator(".jq-job").wait_for(state="detached", timeout=20_000)
     page.set_viewport_size({"width": 1280, "height": 1400})
