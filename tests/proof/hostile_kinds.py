@@ -194,7 +194,14 @@ def odd_type(rng: random.Random, n: int) -> Drop:
 OUT_OF_RANGE: list[dict[str, Any]] = [
     *({"max_attempts": 10**6}, {"max_attempts": "3"}, {"timeout": -1}, {"timeout": "soon"}, {"priority": -5}),
     *({"priority": 100}, {"run_after": "tomorrow"}, {"expires_at": 7}, {"tags": 7}, {"after": {}}, {"payload": [1]}),
-    *({"backoff": {"base": -1}}, {"on_conflict": "perhaps"}, {"name": 7}, {"project": ""}, {"key_scope": "for ever"}),
+    *(
+        {"backoff": {"base": -1}},
+        {"on_conflict": "perhaps"},
+        {"name": 7},
+        {"project": ""},
+        {"key_scope": "for ever"},
+        {"log_level": "loud"},
+    ),
 ]
 
 
