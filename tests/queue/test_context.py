@@ -534,6 +534,7 @@ def test_a_handler_may_set_its_own_level_and_that_of_the_process(at_warning: Non
 
     assert heard(run(work)) == ["said debug"]
     assert heard(run(speak_up)) == ["said info", "said warning", "said error", "told error"]
+    logging.root.setLevel(logging.WARNING)
     run(work, log_level="debug")
     assert logging.root.level == logging.ERROR
 
