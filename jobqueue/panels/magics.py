@@ -161,11 +161,26 @@ class JobMagics(Magics):
         if not any(worker.types is not None and cells.CELL in worker.types for worker in self.current.workers()):
             raise UsageError(f"%%job: no live worker runs cells; start one with {START}")
         payload = {"source": body, "variables": self.variables(given.names)}
+        self.require_all(body, payload["variables"])
         if given.result:
             payload["out"] = given.result
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoWorkerWarning)
             return self.current.enqueue(cells.CELL, payload)
+
+    def require_all(self, body: str, variables: dict[str, Any]) -> None:
+        """A cell that needs what only this notebook has would fail in the worker."""
+        try:
+            needed = cells.needs(body)
+        except SyntaxError as error:
+            raise UsageError(f"%%job: line {error.lineno}: {error.msg}; a job is plain Python, without % and !") from None
+        ours = self.shell.user_ns.keys() - self.shell.user_ns_hidden.keys()
+        if missing := sorted((needed & ours) - variables.keys()):
+            also = ",".join([*variables, *missing])
+            raise UsageError(
+                f"%%job: the cell uses {', '.join(missing)} of this notebook: give them along, with --with {also} (as JSON), "
+                "or make or import them in the cell"
+            )
 
     def variables(self, names: str) -> dict[str, Any]:
         found = {}

@@ -9,7 +9,10 @@ run anything as the user of that worker, so it is for your own folder and your o
 from __future__ import annotations
 
 import ast
+import builtins
 import linecache
+from collections.abc import Iterator
+from symtable import SymbolTable, symtable
 from typing import Any
 
 from jobqueue.errors import Discard
@@ -39,3 +42,19 @@ def cell(source: str, ctx: JobContext, variables: dict[str, Any] | None = None, 
     if out not in namespace:
         raise Discard(f"out: the cell made nothing called {out!r}")
     return namespace[out]
+
+
+def needs(source: str) -> set[str]:
+    """The names that these lines use and make nowhere; a `SyntaxError` where they are no Python."""
+    top = symtable(source, "<cell>", "exec")
+    made = {one.get_name() for one in top.get_symbols() if one.is_assigned() or one.is_imported()}
+    return set(used(top)) - made - set(dir(builtins)) - {"ctx", "__name__"}
+
+
+def used(table: SymbolTable) -> Iterator[str]:
+    """Names that are looked up outside of all functions and classes."""
+    for one in table.get_symbols():
+        if one.is_referenced() and (table.get_type() == "module" or one.is_global()):
+            yield one.get_name()
+    for child in table.get_children():
+        yield from used(child)

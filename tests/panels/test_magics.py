@@ -77,10 +77,40 @@ def test_a_cell_that_fails_shows_its_own_lines(ready: InteractiveShell, queue: Q
     (failed,) = queue.jobs("failed")
     assert "x / 0" in failed.error.traceback
     assert failed.error.type == "ZeroDivisionError"
-    with pytest.raises(UsageError, match="line 1: invalid syntax"):
-        ready.run_cell_magic("job", "--wait", "for")
     with pytest.raises(UsageError, match="nothing called 'y'"):
         ready.run_cell_magic("job", "--wait --result y", "x = 1")
+
+
+def test_a_cell_that_cannot_work_there_is_refused_here(ready: InteractiveShell, queue: Queue) -> None:
+    ready.user_ns.update(rows=[1], limit=4)
+    with pytest.raises(UsageError, match="uses limit, rows of this notebook: give them along, with --with limit,rows"):
+        ready.run_cell_magic("job", "", "[n for n in rows if n < limit]")
+    with pytest.raises(UsageError, match="uses limit of this notebook: give them along, with --with rows,limit"):
+        ready.run_cell_magic("job", "--with rows", "[n for n in rows if n < limit]")
+    with pytest.raises(UsageError, match="line 2: invalid syntax; a job is plain Python, without % and !"):
+        ready.run_cell_magic("job", "", "x = 1\n!ls")
+    assert len(queue) == 0
+    with pytest.raises(UsageError, match="name 'nobody' is not defined"):
+        ready.run_cell_magic("job", "--wait", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("source", "needed"),
+    [
+        ("a + 1", {"a"}),
+        ("import os, json as j\nos.getcwd(), j", set()),
+        ("def f(x, *y):\n    return x + z\nf(2)", {"z"}),
+        ("[n for n in rows]", {"rows"}),
+        ("print(len('x')); ctx.log(__name__)", set()),
+        ("class A(B):\n    c = d\n    def m(self): return e, self.f", {"B", "d", "e"}),
+        ("x = 1\nlambda: x", set()),
+        ("try:\n    g()\nexcept E as e:\n    print(e)", {"g", "E"}),
+        ("for i, (j, k) in pairs:\n    i + j + k", {"pairs"}),
+        ("with opened as file:\n    file.read()", {"opened"}),
+    ],
+)
+def test_what_a_cell_needs(source: str, needed: set[str]) -> None:
+    assert cells.needs(source) == needed
 
 
 def test_without_a_worker_that_allows_it_nothing_is_enqueued(shell: InteractiveShell, queue: Queue) -> None:
