@@ -316,6 +316,8 @@ def settled(told: Told, now: float) -> Told:
 
 
 def worded(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return inert(f"{os.fsdecode(error.filename)}: {error.strerror}")
     return inert(str(error)) if isinstance(error, JobQueueError) else inert(f"{type(error).__name__}: {error}")
 
 
