@@ -103,7 +103,8 @@ class JobMagics(Magics):
         if given.what == "stop":
             return self.stop()
         handlers = [*given.handlers, *([cells.__name__] if given.cells else [])]
-        return self.current.ensure_worker(handlers or None, concurrency=given.concurrency, reload=given.reload)
+        types = [cells.CELL] if given.cells and not given.handlers else None  # it leaves all other jobs to other workers
+        return self.current.ensure_worker(handlers or None, concurrency=given.concurrency, types=types, reload=given.reload)
 
     def stop(self) -> Workers:
         """All that serve this queue on this machine; those that are left."""

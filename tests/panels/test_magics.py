@@ -68,6 +68,13 @@ def test_a_cell_runs_in_a_worker(ready: InteractiveShell, queue: Queue) -> None:
     assert ready.user_ns["answer"] == 42
 
 
+@pytest.mark.filterwarnings("ignore::jobqueue.errors.NoWorkerWarning")
+def test_a_worker_for_cells_leaves_other_jobs_to_others(ready: InteractiveShell, queue: Queue) -> None:
+    other = queue.enqueue("other")
+    assert ready.run_cell_magic("job", "--wait", "1 + 1") == 2
+    assert other.status == "pending"
+
+
 def test_a_cell_that_fails_shows_its_own_lines(ready: InteractiveShell, queue: Queue) -> None:
     ready.run_cell_magic("job", "--out job", "x = 1\nx / 0")
     job = ready.user_ns["job"]
