@@ -13,18 +13,21 @@ VMSTAT = "/proc/vmstat"
 PAGE = resource.getpagesize()
 
 
-def crash(code: int | None, peak: int | None, kernel_killed: bool | None, *, started: bool = True) -> Failure:
+def crash(
+    code: int | None, peak: int | None, kernel_killed: bool | None, *, sampled: bool = False, started: bool = True
+) -> Failure:
     """What an attempt failed of whose process died.
 
     `code` is its exit code (negative: the number of the signal), None where nobody knows; `peak` the most memory that it
     held, in bytes; `kernel_killed` whether the kernel has killed anything for want of memory meanwhile, None where it
-    does not say; `started` is False where it had not loaded the handlers yet.
+    does not say; `sampled` is True where it was only looked at now and then, and may have held more; `started` is False
+    where it had not loaded the handlers yet.
     """
     text = "the process of this attempt " + how(code, kernel_killed)
     if not started:
         text += " while it loaded the handlers"
     if peak is not None:
-        text += f"; it held {size(peak)} at most"
+        text += f"; it held {size(peak)} at {'least' if sampled else 'most'}"
     return Failure(reason="crashed", message=text, exit_code=code, peak_memory=peak)
 
 

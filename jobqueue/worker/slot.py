@@ -174,21 +174,24 @@ class Slot:
             os.killpg(self.pid, signal.SIGKILL)  # what a handler started does not outlive its attempt
         while self.hear():
             pass
-        code, peak = self.reap()
+        code, peak, sampled = self.reap()
         if self.call is not None:
-            self.end_call(Result("failed", error=crash(code, peak, self.killed_for_memory(), started=self.ready)))
+            error = crash(code, peak, self.killed_for_memory(), sampled=sampled, started=self.ready)
+            self.end_call(Result("failed", error=error))
         self.close()
 
-    def reap(self) -> tuple[int | None, int | None]:
-        """Its exit code, and the most memory that it held."""
+    def reap(self) -> tuple[int | None, int | None, bool]:
+        """Its exit code, the most memory that it held, and whether that is only the most that was seen."""
         try:
             _, status, usage = os.wait4(self.pid, 0)
         except ChildProcessError:  # somebody in this program waits for all children
             self.process.returncode = 0
-            return None, self.peak_seen
+            return None, self.peak_seen, True
         self.process.returncode = code = os.waitstatus_to_exitcode(status)
         peak = usage.ru_maxrss * 1024
-        return code, peak if peak > self.least_peak else self.peak_seen or peak
+        if peak > self.least_peak or self.peak_seen is None:
+            return code, peak, False
+        return code, self.peak_seen, True
 
     def killed_for_memory(self) -> bool | None:
         kills = kills_for_memory()

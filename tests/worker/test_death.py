@@ -30,6 +30,7 @@ def test_how_it_died_is_said_in_words_and_kept_in_numbers(
 
 
 def test_a_process_that_never_began_says_so() -> None:
+    assert death.crash(1, 45_000_000, None, sampled=True).message.endswith("; it held 45 MB at least")
     assert death.crash(1, None, None, started=False).message.endswith("exit code 1 while it loaded the handlers")
 
 
