@@ -76,8 +76,8 @@ def ended(jobs: Sequence[Job]) -> str:
     if len(jobs) == 1:
         name = jobs[0].name or jobs[0].type
         return f"{name} failed: {problem_of(jobs[0].error, None)}" if failed else generated(jobs) or f"{name} is done"
-    done = len(jobs) - len(failed)
-    said = generated(jobs) or f"{count(done, 'job')} {'is' if done == 1 else 'are'} done"
+    done = [job for job in jobs if job.error is None]
+    said = generated(done) or f"{count(len(done), 'job')} {'is' if len(done) == 1 else 'are'} done"
     return f"{said}, {len(failed):,} failed" if failed else said
 
 

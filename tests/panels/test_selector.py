@@ -15,9 +15,9 @@ from jobqueue.queue.default import used
 
 @handler(subject="commit", pipeline_version="3", retry=constant("0s", attempts=1))
 def cards(commit: str, ctx: JobContext) -> dict[str, int]:
+    ctx.metric("cards", 8)
     if commit == "bad":
         raise ValueError("no <cards>")
-    ctx.metric("cards", 8)
     ctx.metric("tokens", 1234)
     return {"cards": 8}
 
