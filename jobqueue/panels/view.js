@@ -114,6 +114,16 @@ function wire(model, el, signal) {
   }, { signal });
 }
 
+/** A plain key that is pressed in a panel is for the panel: to JupyterLab, "d d" would mean to delete the cell. What is
+ *  pressed with Ctrl, Alt, or Shift and Enter, is for JupyterLab as ever: to save, to run. */
+function keepKeys(el, signal) {
+  window.addEventListener("keydown", (event) => {
+    if (!(el.closest(".jq-panel") ?? el).contains(event.target)) return;
+    const theirs = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", !theirs);
+  }, { capture: true, signal });
+}
+
 /** Says whether somebody can see the panel; only a plain "no" stops the kernel's refreshes. */
 function watchShown(model, el, signal) {
   let inView = true;
@@ -199,6 +209,7 @@ function render({ model, el }) {
     ending.signal.addEventListener("abort", () => model.off(`change:${trait}`, draw));
   }
   wire(model, el, ending.signal);
+  keepKeys(el, ending.signal);
   const unwatch = watchShown(model, el, ending.signal);
   const clock = setInterval(() => tick(el), 1000);
   return () => {

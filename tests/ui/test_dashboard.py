@@ -258,6 +258,25 @@ def test_developers_process_again_and_see_all_of_the_log(world: World, notebook:
     page.wait_for_function("() => !document.querySelector('.jq-menu input').checked", timeout=20_000)
 
 
+def test_a_key_pressed_in_a_panel_is_for_the_panel(world: World, notebook: Any) -> None:
+    page = notebook(world.cell, "1 + 1")
+    panel, cells = page.locator(".jq-dashboard"), page.locator(".jp-Notebook .jp-Cell")
+    row = page.locator(".jq-grid tr[data-id]").first
+    row.wait_for(timeout=20_000)
+    for place in (panel.get_by_role("button", name="Pause"), panel.locator(".jq-name").first, row):
+        place.focus()
+        for key in ("b", "a", "d", "d", "x", "m"):  # to JupyterLab: new cells, delete, cut, text
+            page.keyboard.press(key)
+        assert page.evaluate("(place) => place === document.activeElement", place.element_handle())
+    assert cells.count() == 2
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("() => document.activeElement.getAttribute('aria-rowindex')") == "3"
+    dirty = "() => window.jupyterapp.shell.currentWidget.context.model.dirty"
+    assert page.evaluate(dirty)
+    page.keyboard.press("Control+s")
+    page.wait_for_function(f"() => !({dirty})()", timeout=20_000)
+
+
 IN_SIGHT = """(selector) => {
   const box = document.querySelector(selector)?.getBoundingClientRect();
   const page = document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect();
