@@ -22,6 +22,10 @@ from jobqueue.panels.trace import traceback_of
 from jobqueue.queue.queue import Queue
 from jobqueue.store.base import Located
 
+TO_SAY_AGAIN = (
+    *("name", "project", "batch", "run_id", "concurrency_key", "pipeline_version", "log_level"),
+    *("max_attempts", "max_crashes", "timeout"),
+)
 LOG_LINES = 200
 MOST_TEXT = 20_000
 LABELS = {Status.PENDING: "pending", Status.CLAIMED: "active", Status.DONE: "done", Status.FAILED: "failed"}
@@ -104,8 +108,7 @@ def actions(detail: Detail, told: Told) -> str:
 
 def as_code(job: Job) -> str:
     """The call that enqueues the same job again."""
-    named = ("project", "batch", "concurrency_key", "pipeline_version", "log_level")
-    options = {name: getattr(job, name) for name in named if getattr(job, name)}
+    options = {name: getattr(job, name) for name in TO_SAY_AGAIN if getattr(job, name) is not None}
     if job.priority != 10:
         options["priority"] = job.priority
     if job.tags:

@@ -170,7 +170,7 @@ function keepInSight(el, part, home, signal) {
   let asked = 0;
   const place = () => {
     asked = 0;
-    if (home.hidden || getComputedStyle(home).position !== "absolute") return;
+    if (!home.textContent || getComputedStyle(home).position !== "absolute") return;
     const y = PLACE[part](home, ...inSight(el.closest(".jq-panel") ?? el));
     home.style.top = `${Math.max(0, y - el.getBoundingClientRect().top)}px`;
   };

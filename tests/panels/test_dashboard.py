@@ -12,6 +12,7 @@ import pytest
 
 from jobqueue import Queue, panels
 from jobqueue.model.status import Status
+from jobqueue.panels import detail
 from jobqueue.panels import panel as panels_panel
 from jobqueue.panels.dashboard import Dashboard
 
@@ -185,6 +186,15 @@ def test_a_job_in_full(dashboard: Dashboard, filled: Queue) -> None:
     assert "queue.enqueue(&#x27;extract&#x27;, {&#x27;url&#x27;:" in drawer
     dashboard.click("close")
     assert dashboard.view.drawer == ""
+
+
+def test_the_code_of_a_job_makes_the_same_again(filled: Queue) -> None:
+    options = {"name": "the one", "run_id": 0, "priority": 3, "tags": ["a"], "max_attempts": 2, "timeout": 60.0, "project": "p"}
+    job = filled.enqueue("extract", {"url": "it's <bad>"}, **options, concurrency_key="k")
+    again = eval(detail.as_code(job.record), {"queue": filled})
+    assert again.payload == job.payload
+    for name in (*options, "concurrency_key"):
+        assert getattr(again.record, name) == getattr(job.record, name)
 
 
 def test_force_makes_a_new_job(dashboard: Dashboard, filled: Queue) -> None:
