@@ -10,7 +10,18 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from jobqueue.analytics.coverage import BADGES, NEEDS_RERUN, NEW, PROCESSED, RUN, STATUSES, Coverage, coverage, type_of
+from jobqueue.analytics.coverage import (
+    BADGES,
+    NEEDS_RERUN,
+    NEW,
+    PROCESSED,
+    RUN,
+    STATUSES,
+    Coverage,
+    argument_of,
+    coverage,
+    type_of,
+)
 from jobqueue.analytics.frames import attempts, items
 from jobqueue.errors import InvalidJob
 from jobqueue.model.times import short
@@ -22,6 +33,7 @@ from jobqueue.panels.panel import Said, Told, changes
 from jobqueue.panels.settings import developer_box, developer_mode
 from jobqueue.queue.default import default_queue
 from jobqueue.queue.handle import JobHandle
+from jobqueue.queue.here import handlers_here
 from jobqueue.queue.queue import Queue
 
 SHOWN = 200
@@ -254,10 +266,23 @@ def selector(
 
     `what` is an answer of `analytics.coverage(queue, subjects, type)`, or the subjects themselves (a list, a column, a
     DataFrame with a column that is named like the handler's subject) and the `type` that processes them, in the default
-    queue or another. `payload` makes the payload of a subject, where the handler does not say it.
+    queue or another. For a DataFrame the type may be left out where one handler of this notebook (or of jobqueue.yaml) has
+    such a subject. `payload` makes the payload of a subject, where the handler does not say it.
     """
     if not isinstance(what, Coverage):
-        if type is None:
-            raise InvalidJob("selector: say which handler processes them, as in panels.selector(df, type=cards)")
-        what = coverage(queue or default_queue(), what, type)
+        queue = queue or default_queue()
+        what = coverage(queue, what, type or the_handler_for(what, queue))
     return Selector(what, payload, every=every, read_only=read_only)
+
+
+def the_handler_for(subjects: Iterable[Any], queue: Queue) -> Callable[..., Any]:
+    """The one handler at hand whose subject is a column of these subjects."""
+    found = []
+    if isinstance(subjects, pd.DataFrame):
+        handlers = handlers_here(queue)
+        known = [handlers.get(type) for type in sorted(handlers.types)]
+        found = [one.function for one in known if one is not None and argument_of(one.function) in subjects.columns]
+    if len(found) != 1:
+        fitting = f" ({', '.join(one.__name__ for one in found)} would do)" if found else ""
+        raise InvalidJob(f"selector: say which handler processes them, as in panels.selector(df, type=cards){fitting}")
+    return found[0]

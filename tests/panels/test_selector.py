@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -74,6 +76,10 @@ def test_what_came_of_it_is_said_once_with_a_link(selector: Selector, queue: Que
 @handler(type="cards", subject="commit", pipeline_version="4", retry=constant("0s", attempts=1))
 def new_cards(commit: str) -> dict[str, int]:
     return {"cards": 9}
+
+
+@handler(subject="commit")
+def others(commit: str) -> None: ...
 
 
 def test_what_failed_and_what_is_old_is_processed_again(queue: Queue) -> None:
@@ -208,7 +214,18 @@ def test_a_frame_and_its_handler_will_do(selector: Selector, queue: Queue, monke
     with used(queue), panels.selector(frame, type=cards, every=None) as made:
         assert made.queue is queue
     with pytest.raises(InvalidJob, match=r"say which handler processes them, as in panels.selector\(df, type=cards\)"):
-        panels.selector(frame)
+        panels.selector(frame, queue=queue)
+    main = ModuleType("__main__")
+    main.cards = cards  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with used(queue), panels.selector(frame, every=None) as made:
+        assert "1 new, 1 already processed, 0 needs re-run" in made.view.coverage
+    main.more = others  # type: ignore[attr-defined]
+    with pytest.raises(InvalidJob, match=r"type=cards\) \(cards, others would do\)"):
+        panels.selector(frame, queue=queue)
+    for subjects in (frame[["other"]], ["a"]):
+        with pytest.raises(InvalidJob, match=r"type=cards\)$"):
+            panels.selector(subjects, queue=queue)
     with pytest.raises(InvalidJob, match=r"is 'commit', which is no column; .* \(there are: 'other'\)"):
         panels.selector(frame[["other"]], type=cards, queue=queue)
     with pytest.raises(InvalidJob, match="no handler says which column"):
