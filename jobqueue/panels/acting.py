@@ -7,18 +7,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from jobqueue.errors import JobNotFound
+from jobqueue.model.control import Control
 from jobqueue.model.job import Job
 from jobqueue.model.status import Status
 from jobqueue.panels import detail, wording
 from jobqueue.panels.detail import Detail
 from jobqueue.panels.panel import Panel, Said, Told, changes
-from jobqueue.panels.sections import said, unreadable
+from jobqueue.panels.sections import BY_CLICK, said, unreadable
 from jobqueue.panels.settings import developer_mode
 from jobqueue.queue.bulk import Bulk
 from jobqueue.queue.handle import JobHandle
 
 UNFINISHED = (Status.PENDING, Status.CLAIMED)
+LONGEST_REASON = 300
 MOST_AWAITED = 1000
 """Of more jobs that were queued at once nothing is said in the end: their batch shows it."""
 
@@ -131,8 +135,19 @@ class Acting(Panel):
 
     @changes
     def do_pause(self) -> Said:
-        self.queue.pause("paused in a notebook")
+        self.queue.pause(BY_CLICK)
         return Said("Paused: running jobs go on, nothing new starts.")
+
+    @changes
+    def do_pause_why(self, value: str = "") -> None:
+        """The reason of a pause, for those who find the queue paused; who paused it, and when, stays."""
+        said = str(value).strip()[:LONGEST_REASON]
+
+        def change(control: Control) -> Control:
+            paused = control.paused
+            return control.with_pause(None, replace(paused, reason=said)) if paused is not None and said else control
+
+        self.queue.store.change_control(change)
 
     @changes
     def do_resume(self, type: str | None = None) -> Said:

@@ -14,6 +14,9 @@ from jobqueue.panels.panel import Told
 from jobqueue.panels.trace import traceback_of
 from jobqueue.store.base import Located
 
+BY_CLICK = "paused in a notebook"
+"""The reason of a pause that nobody has given a reason for."""
+ASK_WHY = tag("input", type="text", placeholder="Say why …", aria_label="Why it is paused", data_do="pause-why", maxlength=300)
 Row = Callable[[Located, int, datetime, Told, bool], str]
 
 
@@ -43,7 +46,8 @@ def banners(glance: Glance | None, told: Told, read_only: bool) -> str:
         return ""
     found = []
     if glance.paused is not None:
-        found.append(banner("pending", "Paused", glance.paused.sentence("the queue"), "Running jobs go on."))
+        why = "" if read_only or glance.paused.reason != BY_CLICK else ASK_WHY
+        found.append(banner("pending", "Paused", glance.paused.sentence("the queue"), "Running jobs go on.", why))
     found += [
         banner(
             "pending",

@@ -101,6 +101,9 @@ function wire(model, el, signal) {
     const target = event.target.closest("[data-do]");
     if (target) model.send({ ...target.dataset, value: target.type === "checkbox" ? target.checked : target.value });
   }, { signal });
+  el.addEventListener("keydown", (event) => { // outside of a form nothing comes of it
+    if (event.key === "Enter" && event.target.matches("input[type=text][data-do]")) event.target.blur();
+  }, { signal });
   let soon = 0;
   el.addEventListener("input", (event) => {
     const target = event.target.closest("[data-live]");

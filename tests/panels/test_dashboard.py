@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobqueue import Queue, panels
 from jobqueue.model.status import Status
@@ -153,7 +154,16 @@ def test_pause_and_resume(dashboard: Dashboard, filled: Queue) -> None:
     assert filled.store.control().paused is not None
     assert "the queue is paused by" in dashboard.view.banners
     assert "Resume" in dashboard.view.head
+    first = filled.store.control().paused
+    assert "Say why" in dashboard.view.banners
+    dashboard.click("pause-why", value="  ")
+    assert filled.store.control().paused == first
+    dashboard.click("pause-why", value=" the <disk> is full ")
+    assert filled.store.control().paused == replace(first, reason="the <disk> is full")
+    assert "the &lt;disk&gt; is full" in dashboard.view.banners
+    assert "Say why" not in dashboard.view.banners
     dashboard.click("resume")
+    dashboard.click("pause-why", value="too late")
     assert filled.store.control().paused is None
     assert "is paused" not in dashboard.view.banners
 

@@ -258,7 +258,7 @@ def test_developers_process_again_and_see_all_of_the_log(world: World, notebook:
     page.wait_for_function("() => !document.querySelector('.jq-menu input').checked", timeout=20_000)
 
 
-def test_a_key_pressed_in_a_panel_is_for_the_panel(world: World, notebook: Any) -> None:
+def test_a_key_pressed_in_a_panel_is_for_the_panel(world: World, notebook: Any, look: Any) -> None:
     page = notebook(world.cell, "1 + 1")
     panel, cells = page.locator(".jq-dashboard"), page.locator(".jp-Notebook .jp-Cell")
     row = page.locator(".jq-grid tr[data-id]").first
@@ -275,6 +275,13 @@ def test_a_key_pressed_in_a_panel_is_for_the_panel(world: World, notebook: Any) 
     assert page.evaluate(dirty)
     page.keyboard.press("Control+s")
     page.wait_for_function(f"() => !({dirty})()", timeout=20_000)
+    panel.get_by_role("button", name="Pause").click()
+    panel.get_by_label("Why it is paused").press_sequentially("a bad disk")
+    look("paused")
+    page.keyboard.press("Enter")
+    panel.get_by_text(": a bad disk").wait_for(timeout=20_000)
+    assert world.queue.control().paused.reason == "a bad disk"
+    assert cells.count() == 2
 
 
 IN_SIGHT = """(selector) => {
