@@ -104,7 +104,7 @@ class Acting(Panel):
     def again(self, id: str, **options: Any) -> Said:
         """The same request as a new job, whatever was processed before."""
         old = self.queue.get(id).record
-        kept = {name: getattr(old, name) for name in KEPT if getattr(old, name)}
+        kept = {name: getattr(old, name) for name in KEPT if getattr(old, name) is not None}
         job = self.queue.with_options(**kept | options, force=True).enqueue(old.type, old.payload)
         self.open_id = job.id
         return self.queued([job])
@@ -174,8 +174,5 @@ class Acting(Panel):
         return self.ask(f"stop {id}", "Stop it?", stop)
 
 
-KEPT = (
-    *("name", "project", "batch", "tags", "run_id", "concurrency_key", "pipeline_version", "priority", "log_level"),
-    *("max_attempts", "max_crashes", "backoff", "timeout"),
-)
+KEPT = (*detail.TO_SAY_AGAIN, "priority", "tags", "backoff")
 """What a new job takes over from the one that it repeats."""

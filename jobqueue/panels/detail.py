@@ -26,6 +26,7 @@ TO_SAY_AGAIN = (
     *("name", "project", "batch", "run_id", "concurrency_key", "pipeline_version", "log_level"),
     *("max_attempts", "max_crashes", "timeout"),
 )
+"""What was asked of a job, but for its priority, tags and backoff, which are written in another way."""
 LOG_LINES = 200
 MOST_TEXT = 20_000
 LABELS = {Status.PENDING: "pending", Status.CLAIMED: "active", Status.DONE: "done", Status.FAILED: "failed"}

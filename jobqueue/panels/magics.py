@@ -159,8 +159,7 @@ class JobMagics(Magics):
                     f"%%job {given.type}: the cell must be a dict, such as {{'n': 3}}; it is a {type(payload).__name__}"
                 )
             return self.current.enqueue(given.type, payload)
-        if not any(worker.types is not None and cells.CELL in worker.types for worker in self.current.workers()):
-            raise UsageError(f"%%job: no live worker runs cells; start one with {START}")
+        self.require_worker()
         payload = {"source": body, "variables": self.variables(given.names)}
         self.require_all(body, payload["variables"])
         if given.result:
@@ -168,6 +167,18 @@ class JobMagics(Magics):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoWorkerWarning)
             return self.current.enqueue(cells.CELL, payload)
+
+    def require_worker(self) -> None:
+        """One that runs cells, and none that would take the job and fail it."""
+        workers = self.current.workers()
+        runs = [cells.CELL in (worker.types or ()) for worker in workers]
+        if not any(runs):
+            raise UsageError(f"%%job: no live worker runs cells; start one with {START}")
+        if failing := [one.name for one, able in zip(workers, runs, strict=True) if one.serves_all and not able]:
+            raise UsageError(
+                f"%%job: {failing[0]} takes jobs of every type and would fail this one; let one worker run both: "
+                "%worker stop, then %worker start handlers.py --cells"
+            )
 
     def require_all(self, body: str, variables: dict[str, Any]) -> None:
         """A cell that needs what only this notebook has would fail in the worker."""

@@ -25,6 +25,11 @@ class Verbosity:
         self.before = root.level
         """What the root logger was set to before the first of them."""
 
+    @property
+    def wanted(self) -> int:
+        """The level of the most talkative one."""
+        return min([self.before, *self.asked])
+
     @contextmanager
     def of(self, job: Job) -> Iterator[None]:
         """For as long as the job runs."""
@@ -43,15 +48,15 @@ class Verbosity:
             if not self.asked:
                 self.before = root.level
             self.asked.append(level)
-            root.setLevel(min([self.before, *self.asked]))
+            root.setLevel(self.wanted)
 
     def end(self, level: int) -> None:
         """A level that a handler has set meanwhile stays."""
         with self.lock:
-            was = min([self.before, *self.asked])
+            was = self.wanted
             self.asked.remove(level)
             if root.level == was:
-                root.setLevel(min([self.before, *self.asked]))
+                root.setLevel(self.wanted)
 
     def takes(self, record: logging.LogRecord) -> bool:
         """Whether a process that runs one job at a time writes it to the log of that job."""

@@ -75,6 +75,19 @@ def test_a_worker_for_cells_leaves_other_jobs_to_others(ready: InteractiveShell,
     assert other.status == "pending"
 
 
+def test_a_worker_that_would_fail_a_cell_keeps_it_from_being_queued(
+    ready: InteractiveShell, queue: Queue, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text("from jobqueue import handler\n\n\n@handler\ndef own(): ...\n")
+    other = queue.ensure_worker(tmp_path / "own.py")
+    with pytest.raises(UsageError, match=f"{other.name} takes jobs of every type and would fail this one"):
+        ready.run_cell_magic("job", "", "1")
+    assert len(queue) == 0
+    ready.run_line_magic("worker", "stop")
+    ready.run_line_magic("worker", f"start {tmp_path / 'own.py'} --cells")
+    assert ready.run_cell_magic("job", "--wait", "1 + 1") == 2
+
+
 def test_a_cell_that_fails_shows_its_own_lines(ready: InteractiveShell, queue: Queue) -> None:
     ready.run_cell_magic("job", "--out job", "x = 1\nx / 0")
     job = ready.user_ns["job"]

@@ -79,7 +79,15 @@ def test_a_job_runs_again_with_a_verbose_log(filled: Queue) -> None:
 
 
 def test_a_job_that_runs_again_keeps_what_was_asked_of_it(filled: Queue) -> None:
-    options = {"name": "the one", "project": "p", "tags": ["a"], "run_id": 7, "priority": 3, "max_attempts": 2, "backoff": "5s"}
+    options = {
+        "name": "the one",
+        "project": "p",
+        "tags": ["a"],
+        "run_id": 0,
+        "priority": "urgent",
+        "max_attempts": 2,
+        "backoff": "5s",
+    }
     old = filled.enqueue("extract", {"url": "bad"}, **options)
     filled.cancel([old])
     with panels.drawer(old, every=None) as drawer:
