@@ -80,7 +80,7 @@ def assert_private(folder: Path) -> None:
     found = {}
     for path in (folder, *folder.rglob("*")):
         with suppress(FileNotFoundError):  # a worker ends meanwhile
-            found[str(path.relative_to(folder))] = stat.S_IMODE(path.lstat().st_mode)
-    wrong = {name: oct(mode) for name, mode in found.items() if mode != (0o700 if (folder / name).is_dir() else 0o600)}
+            found[str(path.relative_to(folder))] = path.lstat().st_mode
+    wrong = {name: oct(mode) for name, mode in found.items() if stat.S_IMODE(mode) != (0o700 if stat.S_ISDIR(mode) else 0o600)}
     assert wrong == {}
     assert len(found) > 25
